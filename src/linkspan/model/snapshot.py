@@ -1,0 +1,114 @@
+"""What there is: the observed state of a lab, as frozen values.
+
+The same values are printed as text by `view` and as JSON by `--json`, so nothing can be shown
+that a program could not read. Times are in seconds, sizes in bytes.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Counters(msgspec.Struct, frozen=True):
+    """Frames and bytes of one port, seen from the switch: `in` came from the port."""
+
+    frames_in: int = 0
+    bytes_in: int = 0
+    frames_out: int = 0
+    bytes_out: int = 0
+    drops: dict[str, int] = {}
+    """Frames that this port brought or should have taken and that ended, by `Reason` name."""
+
+
+class PortSnapshot(msgspec.Struct, frozen=True):
+    """One port of a bridge; number 0 is the bridge's own port towards the host's stack."""
+
+    name: str
+    number: int
+    kind: str
+    """tap, veth, packet, stream, dgram."""
+    state: str
+    """forwarding or disabled (an STP state in later versions)."""
+    node: str | None
+    """The node at the other end of the port, where there is one."""
+    interface: str | None
+    """The interface in that node."""
+    options: dict[str, bool | int]
+    counters: Counters
+
+
+class FdbSnapshot(msgspec.Struct, frozen=True):
+    """One entry of a bridge's forwarding database."""
+
+    mac: str
+    vlan: int
+    port: str
+    kind: str
+    """learned, static, sticky or local."""
+    age: float | None
+    """Seconds since the address was last seen; None for entries that do not age."""
+
+
+class BridgeSnapshot(msgspec.Struct, frozen=True):
+    """One bridge as its engine reports it."""
+
+    name: str
+    node: str
+    engine: str
+    mac: str
+    up: bool
+    addresses: list[str]
+    options: dict[str, bool | int | float]
+    pid: int
+    """Process of the user engine, as seen from inside the lab."""
+    restarts: int
+    ports: list[PortSnapshot]
+    fdb: list[FdbSnapshot]
+
+
+class InterfaceSnapshot(msgspec.Struct, frozen=True):
+    """One interface inside a node."""
+
+    name: str
+    mac: str
+    mtu: int
+    up: bool
+    carrier: bool
+    addresses: list[str]
+    bridge: str | None
+    """The bridge whose port is at the other end, where there is one."""
+
+
+class NodeSnapshot(msgspec.Struct, frozen=True):
+    """One node: the host or a container."""
+
+    name: str
+    kind: str
+    interfaces: list[InterfaceSnapshot]
+
+
+class LabSnapshot(msgspec.Struct, frozen=True):
+    """Everything that one lab consists of at one moment."""
+
+    name: str
+    scope: str
+    state: str
+    """running, or stale when its holder process is gone."""
+    since: float
+    """Seconds since 1970-01-01 UTC at which the lab was brought up."""
+    bridges: list[BridgeSnapshot]
+    nodes: list[NodeSnapshot]
+
+
+class Reach(msgspec.Struct, frozen=True):
+    """The answer of one probe of `linkspan ping`."""
+
+    source: str
+    destination: str
+    address: str
+    """What was probed."""
+    result: str
+    """reached, no-reply, no-route, no-address or error."""
+    milliseconds: float | None
+    detail: str = ""
+    """What else is known, such as "ARP answered, ICMP did not"."""
