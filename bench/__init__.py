@@ -1,0 +1,1 @@
+"""The bench: our switch and its peers, measured side by side on the same namespaces."""

@@ -1,0 +1,20 @@
+"""`make bench`: measure our switch beside its peers and say which targets are met.
+
+    python bench/run.py [--quick] [--only NAME,...] [--rounds N] [--output FILE]
+
+This file only makes the modules beside it importable; harness.py does the work.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+from pathlib import Path
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+
+if __name__ == "__main__":
+    # As a script only `bench/` itself is on the path; its modules are named from the repository,
+    # and the switch that is measured is the one beside them.
+    sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "src")]
+    runpy.run_module("bench.harness", run_name="__main__", alter_sys=True)
