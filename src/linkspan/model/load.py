@@ -1,0 +1,46 @@
+"""From a file to a `Topology`, or to everything that is wrong with the file at once.
+
+Three steps: `yaml_reader` makes values that know their places, `convert` makes a topology of
+them, `validate` checks what only the whole file shows. Each step goes on past what is wrong, and
+checks are silent about what an earlier step has reported, so that the error names each cause
+once.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path as FilePath
+
+from linkspan.errors import Fault, Mistake
+from linkspan.model.convert import Conversion
+from linkspan.model.flaw import in_order
+from linkspan.model.position import locate
+from linkspan.model.topology import Topology
+from linkspan.model.validate import validate
+from linkspan.model.yaml_reader import read
+from linkspan.model.yaml_text import read_text
+
+
+def load(path: FilePath) -> Topology:
+    """Read a lab from a file. Raises Mistake with all faults, ordered by place."""
+    return loads(read_text(path), str(path))
+
+
+def loads(text: str, file: str) -> Topology:
+    """Read a lab from a text; `file` names it in faults and, where it says no name, the lab.
+
+    Raises Mistake with all faults, ordered by place.
+    """
+    document = read(text, file)
+    conversion = Conversion(document, file)
+    topology = conversion.topology()
+    faults = conversion.faults
+    for flaw in validate(topology):
+        if not any(conversion.is_broken(need) for need in flaw.needs):
+            also = str(locate(document.root, flaw.also, file, at_key=flaw.at_key))
+            place = locate(document.root, flaw.path, file, at_key=flaw.at_key)
+            faults.append(
+                Fault(flaw.what, place, flaw.expected, flaw.found.format(also=also), flaw.next_step)
+            )
+    if faults:
+        raise Mistake(*in_order(faults))
+    return topology

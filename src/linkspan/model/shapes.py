@@ -1,0 +1,191 @@
+"""Texts with a shape: names, MAC addresses, IP addresses.
+
+Each shape is a function from the text of a file to its canonical form; it raises `UnfitError` with
+what is wrong. `SHAPES` is the table that the loader looks them up in, by the name that a type of
+`model.topology` carries.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from typing import Final, TypeAlias
+
+from linkspan.types import INTERFACE_NAME_BYTES, NO_MAC, format_mac, is_group, parse_mac
+from linkspan.types import is_valid_interface_name as kernel_takes
+
+Interface: TypeAlias = IPv4Interface | IPv6Interface
+Address: TypeAlias = IPv4Address | IPv6Address
+
+_LAB = re.compile("[a-z0-9][a-z0-9-]{0,30}")
+_NODE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_PREFIX = re.compile("[0-9]{1,3}")
+
+_RESERVED_INTERFACES: Final = {
+    "lo": "is the loopback interface, which every node has",
+    "all": "is refused by the kernel (sysctl_dev_name_is_allowed, include/linux/inetdevice.h)",
+    "default": "is refused by the kernel (sysctl_dev_name_is_allowed, include/linux/inetdevice.h)",
+}
+
+
+class UnfitError(ValueError):
+    """A text does not have the shape: what is wrong, what was expected, the next step."""
+
+    def __init__(self, what: str, expected: str = "", next_step: str = "") -> None:
+        self.what, self.expected, self.next_step = what, expected, next_step
+        super().__init__(what)
+
+
+def lab_name(text: str) -> str:
+    """Name of a lab: part of paths and of ownership marks."""
+    if not _LAB.fullmatch(text):
+        raise UnfitError(
+            "is not a name for a lab",
+            "lower-case letters, digits and hyphens, at most 31, not beginning with a hyphen",
+            "choose another name",
+        )
+    return text
+
+
+def node_name(text: str) -> str:
+    """Name of a node: also its host name, hence a label of RFC 1123 in lower case."""
+    if not _NODE.fullmatch(text):
+        raise UnfitError(
+            "is not a name for a node",
+            "lower-case letters, digits and inner hyphens, at most 63 (a host name)",
+            "choose another name",
+        )
+    return text
+
+
+def interface_name(text: str) -> str:
+    """Name of an interface or a bridge, as the kernel takes it (`dev_valid_name`)."""
+    size = len(text.encode())
+    if size > INTERFACE_NAME_BYTES:
+        raise UnfitError(
+            f"is too long for an interface: {size} bytes",
+            f"at most {INTERFACE_NAME_BYTES} bytes",
+            "choose a shorter name",
+        )
+    if text in _RESERVED_INTERFACES:
+        raise UnfitError(_RESERVED_INTERFACES[text], "another name", "choose another name")
+    # The kernel reads a percent sign as a format (dev_alloc_name): eth%d becomes eth0.
+    if not kernel_takes(text) or "%" in text or not text.isprintable():
+        raise UnfitError(
+            "is not a name for an interface",
+            "a text without spaces, slash, colon and percent sign",
+            "choose another name",
+        )
+    return text
+
+
+def mac(text: str) -> str:
+    """A MAC address that an interface can have: neither a group's nor zero."""
+    try:
+        value = parse_mac(text)
+    except ValueError:
+        raise UnfitError("is not a MAC address", "six bytes such as 52:54:00:12:34:56") from None
+    if value == NO_MAC:
+        raise UnfitError("is no interface's address", "six bytes that are not all zero")
+    if is_group(value):
+        raise UnfitError(
+            "is a group address, which no interface can have",
+            "an even first byte (IEEE 802-2014, 8.4)",
+            f"write {format_mac(bytes([value[0] & 0xFE]) + value[1:])}, or leave mac out",
+        )
+    return format_mac(value)
+
+
+def address(text: str) -> str:
+    """An address of an interface with its prefix length, in canonical form."""
+    return str(parse_interface(text))
+
+
+def gateway(text: str) -> str:
+    """An address without prefix length that can be a next hop, in canonical form."""
+    if "/" in text:
+        raise UnfitError(
+            "is not the address of a gateway",
+            "an address without prefix length",
+            f"write {text.partition('/')[0]}",
+        )
+    found = _parse_ip(text, "an address such as 192.168.57.1 or fd00:57::1")
+    _refuse_special(found)
+    return str(found)
+
+
+@lru_cache(maxsize=8192)
+def parse_interface(text: str) -> Interface:
+    """Read `192.168.57.2/24` or `fd00::2/64`.
+
+    Raises UnfitError for anything that an interface cannot have: no prefix length, the network's
+    own or its broadcast address, multicast, loopback, unspecified.
+    """
+    host, slash, prefix = text.partition("/")
+    found = _parse_ip(host, "an address such as 192.168.57.2/24 or fd00:57::2/64")
+    usual = 24 if found.version == 4 else 64
+    if not slash:
+        raise UnfitError(
+            "has no prefix length", f"an address such as {host}/{usual}", f"write {host}/{usual}"
+        )
+    longest = found.max_prefixlen
+    if not _PREFIX.fullmatch(prefix) or int(prefix) > longest:
+        raise UnfitError(
+            f'has no prefix length after the slash, but "{prefix[:20]}"',
+            f"a number from 0 to {longest}",
+            f"write for instance {host}/{usual}",
+        )
+    _refuse_special(found)
+    interface = (
+        IPv4Interface((int(found), int(prefix)))
+        if isinstance(found, IPv4Address)
+        else IPv6Interface((int(found), int(prefix)))
+    )
+    network = interface.network
+    if network.prefixlen < longest - 1:
+        if interface.ip == network.network_address:
+            raise UnfitError(
+                f"is the address of the network {network} itself",
+                "the address of a host",
+                f"write for instance {network.network_address + 1}/{prefix}",
+            )
+        if found.version == 4 and interface.ip == network.broadcast_address:
+            raise UnfitError(
+                f"is the broadcast address of {network}",
+                "the address of a host",
+                f"write for instance {network.network_address + 1}/{prefix}",
+            )
+    return interface
+
+
+def _parse_ip(text: str, expected: str) -> Address:
+    try:
+        if "%" in text:
+            raise ValueError
+        return ip_address(text)
+    except ValueError:
+        raise UnfitError("is not an IP address", expected) from None
+
+
+def _refuse_special(found: Address) -> None:
+    kinds = (
+        ("the unspecified address", found.is_unspecified),
+        ("a multicast address", found.is_multicast),
+        ("a loopback address", found.is_loopback),
+        ("the limited broadcast address", str(found) == "255.255.255.255"),
+    )
+    for kind, applies in kinds:
+        if applies:
+            raise UnfitError(f"is {kind}", "the address of a host")
+
+
+SHAPES: Final[dict[str, Callable[[str], str]]] = {
+    "lab": lab_name,
+    "node": node_name,
+    "interface": interface_name,
+    "mac": mac,
+    "address": address,
+    "gateway": gateway,
+}

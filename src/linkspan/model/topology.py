@@ -1,0 +1,279 @@
+"""What there should be: the values that one file declares, and the one place that describes them.
+
+Every field stands here once, with its type, its limits and its description. The loader reads
+files by these annotations (`model.load`), and the JSON Schema and `docs/file.md` are generated
+from them (`model.schema`), so a field cannot be accepted without being described, nor described
+without being checked.
+
+A `Topology` is what the file says and no more: addresses and MACs are in canonical text, a MAC
+that the file leaves out stays None until `names.with_macs` works it out. Keys in the file are the
+field names with hyphens.
+
+Limits come from the kernel, since both engines have to be able to do what the file says.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+from msgspec import Meta
+
+HOST: Final = "host"
+"""The node that every lab has without declaring it."""
+
+MOST_PORTS: Final = 1023
+"""Ports of one bridge: BR_MAX_PORTS is 1 << 10, and 0 is not used (net/bridge/br_private.h)."""
+
+SMALLEST_MTU: Final = 68
+"""ETH_MIN_MTU (include/uapi/linux/if_ether.h); RFC 791 calls for it of every IPv4 link."""
+
+LARGEST_MTU: Final = 65521
+"""A tap's 65535 less its 14 bytes of Ethernet header (MAX_MTU, drivers/net/tun.c)."""
+
+IPV6_MTU: Final = 1280
+"""What IPv6 requires of every link (RFC 8200, clause 5)."""
+
+LONGEST_AGEING: Final = 1_000_000
+"""Seconds (IEEE 802.1D-2004, table 7-5)."""
+
+BRIDGE_REFUSED_BITS: Final = 0x0007
+"""BR_GROUPFWD_RESTRICTED (net/bridge/br_private.h): STP, PAUSE and LACP stay on their link."""
+
+PORT_REFUSED_BITS: Final = 0x0002
+"""BR_GROUPFWD_MACPAUSE (net/bridge/br_private.h): the only group that a port never lets pass."""
+
+LARGEST_FDB: Final = 1 << 20
+"""Learned addresses of one bridge; a hardware switch of a data centre holds about as many."""
+
+
+class Engine(enum.Enum):
+    """Who switches the frames of a bridge."""
+
+    USER = "user"
+
+
+class Scope(enum.Enum):
+    """Where the lab lives."""
+
+    SANDBOX = "sandbox"
+
+
+class NodeKind(enum.Enum):
+    """What a node is."""
+
+    CONTAINER = "container"
+    HOST = "host"
+
+
+class SocketKind(enum.Enum):
+    """How frames cross a socket: QEMU's `-netdev stream` or `-netdev dgram`."""
+
+    STREAM = "stream"
+    DGRAM = "dgram"
+
+
+LabName = Annotated[
+    str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,30}$", extra={"shape": "lab"}, examples=["demo"])
+]
+NodeName = Annotated[
+    str, Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", extra={"shape": "node"})
+]
+InterfaceName = Annotated[
+    str,
+    Meta(min_length=1, max_length=15, pattern=r"^[^/:%\s]+$", extra={"shape": "interface"}),
+]
+MacText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$",
+        extra={"shape": "mac"},
+        examples=["52:54:00:12:34:56"],
+    ),
+]
+AddressText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F.:]+/[0-9]{1,3}$",
+        extra={"shape": "address"},
+        examples=["192.168.57.2/24", "fd00:57::2/64"],
+    ),
+]
+GatewayText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F.:]+$",
+        extra={"shape": "gateway"},
+        examples=["192.168.57.1", "fd00:57::1"],
+    ),
+]
+Mtu = Annotated[int, Meta(ge=SMALLEST_MTU, le=LARGEST_MTU)]
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
+    """Common to all values of a file: frozen, keys with hyphens, nothing unknown."""
+
+
+class PortOptions(Value, frozen=True, kw_only=True):
+    """How the switch treats one port."""
+
+    hairpin: Annotated[
+        bool, Meta(description="Send frames back out of the port that they came in by.")
+    ] = False
+    isolated: Annotated[
+        bool, Meta(description="No frames to and from other isolated ports of the bridge.")
+    ] = False
+    learning: Annotated[
+        bool, Meta(description="Learn source addresses of frames that come in by this port.")
+    ] = True
+    unicast_flood: Annotated[
+        bool, Meta(description="Flood frames to unknown unicast addresses out of this port.")
+    ] = True
+    multicast_flood: Annotated[
+        bool, Meta(description="Flood multicast frames out of this port.")
+    ] = True
+    broadcast_flood: Annotated[
+        bool, Meta(description="Send broadcast frames out of this port.")
+    ] = True
+    group_fwd_mask: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=0xFFFF,
+            extra={"refused_bits": PORT_REFUSED_BITS},
+            description="Bit X lets frames to 01:80:c2:00:00:0X pass that come in by this port; "
+            "bit 1 (PAUSE) is refused, as Linux refuses it.",
+        ),
+    ] = 0
+
+
+class SocketPort(PortOptions, frozen=True, kw_only=True):
+    """A port of a bridge that is a UNIX socket, for a program such as QEMU."""
+
+    kind: Annotated[
+        SocketKind,
+        Meta(description="Framing of the socket: that of QEMU's `-netdev stream` or `dgram`."),
+    ]
+
+
+class NodePort(PortOptions, frozen=True, kw_only=True):
+    """An interface of a node, which is a port of a bridge."""
+
+    bridge: Annotated[InterfaceName, Meta(description="The bridge that the interface is on.")]
+    address: Annotated[
+        tuple[AddressText, ...],
+        Meta(description="IPv4 and IPv6 addresses of the interface, each with its prefix length."),
+    ] = ()
+    mac: Annotated[
+        MacText | None,
+        Meta(description="MAC address; worked out from lab, node and interface when left out."),
+    ] = None
+    mtu: Annotated[
+        Mtu | None,
+        Meta(description="Largest packet in bytes; that of the bridge when left out."),
+    ] = None
+
+
+class Bridge(Value, frozen=True, kw_only=True):
+    """A switch."""
+
+    engine: Annotated[Engine, Meta(description="Who switches the frames.")] = Engine.USER
+    node: Annotated[
+        NodeName,
+        Meta(description="The node that the bridge lives on: `host` or a node of kind `host`."),
+    ] = HOST
+    mac: Annotated[
+        MacText | None,
+        Meta(description="MAC address of the bridge itself; worked out from lab and name."),
+    ] = None
+    address: Annotated[
+        tuple[AddressText, ...],
+        Meta(
+            description="Addresses of the bridge itself, each with its prefix length; "
+            "none makes a bridge of pure layer 2."
+        ),
+    ] = ()
+    up: Annotated[
+        bool, Meta(description="Whether the bridge's own interface on its node is up.")
+    ] = True
+    mtu: Annotated[
+        Mtu, Meta(description="Largest packet in bytes, also of ports that say nothing else.")
+    ] = 1500
+    ageing_time: Annotated[
+        float,
+        Meta(
+            ge=0,
+            le=LONGEST_AGEING,
+            description="Seconds after which a silent address is forgotten; "
+            "0 forgets at once, so that every frame floods.",
+        ),
+    ] = 300.0
+    fdb_max_learned: Annotated[
+        int, Meta(ge=1, le=LARGEST_FDB, description="Most addresses that the bridge learns.")
+    ] = 65536
+    group_fwd_mask: Annotated[
+        int,
+        Meta(
+            ge=0,
+            le=0xFFFF,
+            multiple_of=8,
+            extra={"refused_bits": BRIDGE_REFUSED_BITS},
+            description="Bit X lets frames to 01:80:c2:00:00:0X pass; bits 0, 1 and 2 (STP, "
+            "PAUSE, LACP) are refused, as Linux refuses them.",
+        ),
+    ] = 0
+    ports: Annotated[
+        dict[InterfaceName, SocketPort],
+        Meta(description="Further ports: sockets that programs such as QEMU connect to."),
+    ] = {}
+
+
+class Node(Value, frozen=True, kw_only=True):
+    """A network namespace with a stack of its own."""
+
+    kind: Annotated[
+        NodeKind,
+        Meta(description="`container`, or `host`, which may carry bridges of its own."),
+    ] = NodeKind.CONTAINER
+    ports: Annotated[
+        dict[InterfaceName, NodePort],
+        Meta(description="Interfaces by name; `eth0: br0` is short for `eth0: {bridge: br0}`."),
+    ] = {}
+    gateway: Annotated[
+        tuple[GatewayText, ...],
+        Meta(description="Next hop of the default route, at most one per address family."),
+    ] = ()
+
+
+class Topology(Value, frozen=True, kw_only=True):
+    """Everything that one file declares: a lab."""
+
+    name: Annotated[
+        LabName, Meta(description="Name of the lab; the name of the file when left out.")
+    ]
+    scope: Annotated[
+        Scope,
+        Meta(description="Where the lab lives: `sandbox`, in network namespaces of its own."),
+    ] = Scope.SANDBOX
+    bridges: Annotated[dict[InterfaceName, Bridge], Meta(description="The bridges by name.")] = {}
+    nodes: Annotated[
+        dict[NodeName, Node],
+        Meta(description="The nodes by name; `host` is there without being declared."),
+    ] = {}
+
+    def links(self) -> Iterator[tuple[str, str, NodePort]]:
+        """Every interface that is a port of a bridge: node, interface, port, in file order."""
+        for node_name, node in self.nodes.items():
+            for interface, port in node.ports.items():
+                yield node_name, interface, port
+
+    def mtu_of(self, port: NodePort) -> int:
+        """The MTU of an interface in bytes: its own, or that of its bridge."""
+        return self.bridges[port.bridge].mtu if port.mtu is None else port.mtu
+
+
+def dump(topology: Topology) -> str:
+    """The topology as a file that `load.loads` reads back to an equal value (JSON is YAML)."""
+    return msgspec.json.format(msgspec.json.encode(topology), indent=2).decode()

@@ -1,0 +1,143 @@
+"""Checks that only the whole file allows: what refers to what, and what excludes what.
+
+`validate` takes a topology whose single values are already right and returns flaws by path; it
+knows nothing of files, so it serves topologies made in Python as well. `CHECKS` lists the checks;
+each is a generator over one concern.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from linkspan.model.flaw import Flaw, names_of, resembling
+from linkspan.model.position import Path
+from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
+from linkspan.model.validate_addresses import addresses, gateways, macs
+
+
+def validate(topology: Topology) -> list[Flaw]:
+    """Everything that is wrong with a topology as a whole."""
+    return [flaw for check in CHECKS for flaw in check(topology)]
+
+
+def _something_to_build(topology: Topology) -> Iterator[Flaw]:
+    if not topology.bridges and not topology.nodes:
+        yield Flaw(
+            (),
+            "there is nothing to build",
+            expected="at least one bridge or node",
+            next_step="write `bridges` and `nodes`",
+            needs=(("bridges",), ("nodes",)),
+        )
+
+
+def _references(topology: Topology) -> Iterator[Flaw]:
+    """Bridges that ports name, nodes that bridges name."""
+    meant: dict[str, str] = {}
+    for node, interface, port in topology.links():
+        if port.bridge not in topology.bridges:
+            if port.bridge not in meant:
+                meant[port.bridge] = resembling(port.bridge, topology.bridges)
+            near = meant[port.bridge]
+            yield Flaw(
+                ("nodes", node, "ports", interface, "bridge"),
+                f"node {node}, port {interface}: there is no bridge {port.bridge}",
+                expected=names_of("a bridge of the file", topology.bridges),
+                next_step=f"write {near}" if near else f"declare {port.bridge} under bridges",
+                needs=(("bridges", port.bridge),),
+            )
+    for name, bridge in topology.bridges.items():
+        carrier = topology.nodes.get(bridge.node)
+        path: Path = ("bridges", name, "node")
+        if carrier is None and bridge.node != HOST:
+            near = resembling(bridge.node, [HOST, *topology.nodes])
+            yield Flaw(
+                path,
+                f"bridge {name}: there is no node {bridge.node}",
+                expected="host, or a node of kind host",
+                next_step=f"write {near}" if near else f"declare {bridge.node} under nodes",
+                needs=(("nodes", bridge.node),),
+            )
+        elif carrier is not None and carrier.kind is not NodeKind.HOST and bridge.node != HOST:
+            yield Flaw(
+                path,
+                f"bridge {name}: node {bridge.node} is a container and carries no bridges",
+                expected="host, or a node of kind host",
+                next_step=f"write `kind: host` at node {bridge.node}",
+                needs=(("nodes", bridge.node, "kind"),),
+            )
+
+
+def _host_is_a_host(topology: Topology) -> Iterator[Flaw]:
+    host = topology.nodes.get(HOST)
+    if host is not None and host.kind is not NodeKind.HOST:
+        yield Flaw(
+            ("nodes", HOST),
+            "node host: the name is that of the lab's own host, which is no container",
+            expected="a node of kind host",
+            next_step="write `kind: host`, or choose another name",
+            at_key=True,
+            needs=(("nodes", HOST, "kind"),),
+        )
+
+
+def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
+    """A bridge is an interface of its node too; labels of ports are unique on their bridge."""
+    for node, interface, _ in topology.links():
+        bridge = topology.bridges.get(interface)
+        if bridge is not None and bridge.node == node:
+            yield Flaw(
+                ("nodes", node, "ports", interface),
+                f"node {node}: port {interface} has the name of a bridge on this node",
+                expected="a name that no other interface of the node has",
+                found="the bridge at {also}",
+                next_step="rename one of the two",
+                also=("bridges", interface),
+                at_key=True,
+            )
+    labels = {
+        (port.bridge, f"{node}.{interface}"): (node, interface)
+        for node, interface, port in topology.links()
+    }
+    for name, bridge in topology.bridges.items():
+        for socket in bridge.ports:
+            if taken := labels.get((name, socket)):
+                yield Flaw(
+                    ("bridges", name, "ports", socket),
+                    f"bridge {name}: port {socket} has the name of a node's port",
+                    expected="a name that no other port of the bridge has",
+                    found="the port at {also}",
+                    next_step="rename the socket's port",
+                    also=("nodes", taken[0], "ports", taken[1]),
+                    at_key=True,
+                )
+
+
+def _number_of_ports(topology: Topology) -> Iterator[Flaw]:
+    ports = {name: len(bridge.ports) for name, bridge in topology.bridges.items()}
+    for _, _, port in topology.links():
+        if port.bridge in ports:
+            ports[port.bridge] += 1
+    for name, number in ports.items():
+        if number > MOST_PORTS:
+            yield Flaw(
+                ("bridges", name),
+                f"bridge {name} has too many ports",
+                expected=f"at most {MOST_PORTS}, as on a bridge of the kernel",
+                found=f"{number} ports",
+                next_step="spread them over several bridges",
+                at_key=True,
+            )
+
+
+CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
+    _something_to_build,
+    _references,
+    _host_is_a_host,
+    _names_of_interfaces,
+    _number_of_ports,
+    macs,
+    addresses,
+    gateways,
+)

@@ -1,0 +1,176 @@
+"""Checks of addresses: each on its bridge once, networks and gateways that routing can follow.
+
+Equal addresses are compared as numbers, and every check is one pass over sorted or hashed values,
+since the largest lab has a thousand nodes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from ipaddress import ip_address
+
+import msgspec
+
+from linkspan.model.flaw import Flaw, label, names_of
+from linkspan.model.position import Path
+from linkspan.model.shapes import Interface, parse_interface
+from linkspan.model.topology import IPV6_MTU, Topology
+
+
+def macs(topology: Topology) -> Iterator[Flaw]:
+    """One bridge, one owner of each MAC; the bridge's own counts."""
+    owners: dict[tuple[str, str], Path] = {}
+    declared: list[tuple[str, str, Path]] = [
+        (name, bridge.mac, ("bridges", name, "mac"))
+        for name, bridge in topology.bridges.items()
+        if bridge.mac
+    ]
+    for node, interface, port in topology.links():
+        if port.mac:
+            declared.append((port.bridge, port.mac, ("nodes", node, "ports", interface, "mac")))
+    for name, mac, path in declared:
+        first = owners.setdefault((name, mac), path)
+        if first is not path:
+            yield Flaw(
+                path,
+                f"{label(path[:-1])}: {mac} is on bridge {name} already",
+                expected="an address of its own",
+                found=f"{label(first[:-1])} has it at {{also}}",
+                next_step="change one of the two, or leave mac out",
+                also=first,
+            )
+
+
+class _Addressed(msgspec.Struct, frozen=True):
+    """One address of one interface: on which stack and on which bridge it is."""
+
+    address: Interface
+    node: str
+    bridge: str
+    path: Path
+    mtu: int
+
+
+def _addressed(topology: Topology) -> Iterator[_Addressed]:
+    for name, bridge in topology.bridges.items():
+        for index, text in enumerate(bridge.address):
+            path: Path = ("bridges", name, "address", index)
+            yield _Addressed(parse_interface(text), bridge.node, name, path, bridge.mtu)
+    for node, interface, port in topology.links():
+        carrier = topology.bridges.get(port.bridge)
+        mtu = port.mtu or (carrier.mtu if carrier else IPV6_MTU)
+        for index, text in enumerate(port.address):
+            path = ("nodes", node, "ports", interface, "address", index)
+            yield _Addressed(parse_interface(text), node, port.bridge, path, mtu)
+
+
+def addresses(topology: Topology) -> Iterator[Flaw]:
+    """Duplicates on a bridge, networks that overlap on a stack, IPv6 on too small an MTU."""
+    owners: dict[tuple[str, int, int], Path] = {}
+    stacks: defaultdict[tuple[str, int], list[_Addressed]] = defaultdict(list)
+    for entry in _addressed(topology):
+        version = entry.address.version
+        first = owners.setdefault((entry.bridge, version, int(entry.address.ip)), entry.path)
+        if first is not entry.path:
+            yield Flaw(
+                entry.path,
+                f"{_owner(entry.path)}: {entry.address.ip} is on bridge {entry.bridge} already",
+                expected="an address of its own",
+                found=f"{_owner(first)} has it at {{also}}",
+                next_step="change one of the two",
+                also=first,
+            )
+        if version == 6 and entry.mtu < IPV6_MTU:
+            yield Flaw(
+                entry.path,
+                f"{_owner(entry.path)}: IPv6 does not fit an MTU of {entry.mtu}",
+                expected=f"an MTU of at least {IPV6_MTU} (RFC 8200, clause 5)",
+                next_step="raise mtu, or remove the address",
+            )
+        stacks[entry.node, version].append(entry)
+    for entries in stacks.values():
+        yield from _overlaps(entries)
+
+
+def _overlaps(entries: list[_Addressed]) -> Iterator[Flaw]:
+    """Networks of one stack that overlap though they are on different bridges.
+
+    Prefixes nest or are disjoint; sorted by begin and size, `around` holds those that the
+    present one is inside of.
+    """
+    around: list[_Addressed] = []
+    for entry in sorted(entries, key=_by_network):
+        network = entry.address.network
+        while around and int(around[-1].address.network.broadcast_address) < int(
+            network.network_address
+        ):
+            around.pop()
+        other = next((outer for outer in around if outer.bridge != entry.bridge), None)
+        if other is not None:
+            yield Flaw(
+                entry.path,
+                f"{_owner(entry.path)}: {network} overlaps {other.address.network} on node "
+                f"{entry.node}",
+                expected="networks of their own on different bridges, so that routes are clear",
+                found=f"{_owner(other.path)} is on bridge {other.bridge} at {{also}}",
+                next_step="choose another network for one of the two",
+                also=other.path,
+            )
+        around.append(entry)
+
+
+def _by_network(entry: _Addressed) -> tuple[int, int, bool]:
+    network = entry.address.network
+    # Of equal networks, the bridge's own comes first: the fault belongs to what was added to it.
+    return int(network.network_address), network.prefixlen, entry.path[0] == "nodes"
+
+
+def gateways(topology: Topology) -> Iterator[Flaw]:
+    """A next hop is a neighbour: in a network of the node, not the node itself, one per family."""
+    for name, node in topology.nodes.items():
+        if not node.gateway:
+            continue
+        own = [parse_interface(text) for port in node.ports.values() for text in port.address]
+        own += [
+            parse_interface(text)
+            for bridge in topology.bridges.values()
+            if bridge.node == name
+            for text in bridge.address
+        ]
+        first: dict[int, Path] = {}
+        needs: tuple[Path, ...] = tuple(
+            ("nodes", name, "ports", interface, "address") for interface in node.ports
+        )
+        for index, text in enumerate(node.gateway):
+            gateway = ip_address(text)
+            path: Path = ("nodes", name, "gateway", index)
+            if first.setdefault(gateway.version, path) is not path:
+                yield Flaw(
+                    path,
+                    f"node {name}: {text} is a second gateway for IPv{gateway.version}",
+                    expected="one default route per address family",
+                    found="the first one at {also}",
+                    next_step="remove one of the two",
+                    also=first[gateway.version],
+                )
+            if not any(gateway in interface.network for interface in own):
+                networks = [str(interface.network) for interface in own]
+                yield Flaw(
+                    path,
+                    f"node {name}: the gateway {text} is in none of the node's networks",
+                    expected=names_of("an address in", networks),
+                    next_step="correct the gateway, or give the node an address in its network",
+                    needs=needs,
+                )
+            elif any(gateway == interface.ip for interface in own):
+                yield Flaw(
+                    path,
+                    f"node {name}: the gateway {text} is the node itself",
+                    expected="the address of a neighbour",
+                    next_step="correct the gateway",
+                )
+
+
+def _owner(path: Path) -> str:
+    return label(path[:-2])

@@ -1,0 +1,302 @@
+"""Text to values with places: YAML 1.2, the part of it that a configuration file needs.
+
+The scanner and parser are ruamel.yaml's, in C where its extension is installed and in Python
+otherwise; both give the same events. Composing is done here, in one pass over the events, for
+three reasons: every value keeps its line and column, limits hold *before* memory is spent, and
+plain scalars mean what YAML 1.2's core schema says (10.3.2): `no` is a text, `010` is ten,
+`52:54:00:12:34:56` is a text and not a number of base 60.
+
+Refused, each with its place: a second document, tags, merge keys (`<<`, not part of YAML 1.2),
+keys that are not texts, duplicate keys (both places are named), aliases to what they stand in,
+and whatever exceeds the limits. What can be read past is collected, so that one run shows all
+mistakes; the rest ends reading at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+
+from linkspan.errors import Fault, Mistake, Place
+from linkspan.model.position import YamlMapping, YamlScalar, YamlSequence, YamlValue
+from linkspan.model.yaml_text import checked, resolve, shorten, shown
+
+DEEPEST: Final = 32
+"""Levels of lists and mappings. The deepest field of a lab stands on level 6."""
+
+MOST_ALIASED: Final = 100_000
+"""Values that aliases may bring in together, each counted as often as it appears."""
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A file that could be read, and the faults that were read past."""
+
+    root: YamlValue
+    faults: list[Fault]
+
+
+class _Open(msgspec.Struct):
+    """A list or mapping whose end has not come yet; `size` and `height` count its values."""
+
+    value: YamlSequence | YamlMapping
+    anchor: str | None
+    size: int = 1
+    height: int = 1
+    awaits_value: bool = False
+    key: str | None = None
+
+
+class _Anchored(msgspec.Struct, frozen=True):
+    value: YamlValue
+    size: int
+    height: int
+
+
+def read(text: str, file: str) -> Document:
+    """Compose the one document of a text; `file` names it in faults.
+
+    Raises Mistake when the text cannot be read to its end.
+    """
+    text = checked(text, file)
+    return _Composer(file).compose(text)
+
+
+def _events(text: str) -> Any:
+    """The parser's events; importing it costs more than reading a usual file, so it waits."""
+    try:
+        from ruamel.yaml.cyaml import CParser
+    except ImportError:
+        from ruamel.yaml import YAML
+
+        yield from YAML(typ="safe", pure=True).parse(text)
+        return
+    parser = CParser(text)
+    while parser.check_event():
+        yield parser.get_event()
+
+
+class _Composer:
+    """Builds values from events. `open` is the way from the root to the present value."""
+
+    def __init__(self, file: str) -> None:
+        self.file = file
+        self.faults: list[Fault] = []
+        self.open: list[_Open] = []
+        self.anchors: dict[str, _Anchored] = {}
+        self.aliased = 0
+        self.documents = 0
+        self.root: YamlValue | None = None
+
+    def compose(self, text: str) -> Document:
+        from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+        handlers = {
+            "ScalarEvent": self.on_scalar,
+            "SequenceStartEvent": self.on_start,
+            "MappingStartEvent": self.on_start,
+            "SequenceEndEvent": self.on_end,
+            "MappingEndEvent": self.on_end,
+            "AliasEvent": self.on_alias,
+            "DocumentStartEvent": self.on_document,
+        }
+        try:
+            for event in _events(text):
+                if handler := handlers.get(type(event).__name__):
+                    handler(event)
+        except MarkedYAMLError as error:
+            raise self.unreadable(error) from None
+        except (YAMLError, ValueError) as error:
+            raise Mistake(Fault(f"{self.file}: this is not YAML: {error}")) from None
+        if self.root is None or (isinstance(self.root, YamlScalar) and self.root.value is None):
+            raise Mistake(
+                Fault(
+                    "the file is empty",
+                    Place(self.file, 1, 1),
+                    expected="a lab with `bridges` and `nodes`",
+                    next_step="start from one of the examples",
+                )
+            )
+        return Document(self.root, self.faults)
+
+    def on_document(self, event: Any) -> None:
+        self.documents += 1
+        if self.documents > 1:
+            raise Mistake(
+                Fault(
+                    "a second document begins",
+                    self.place(event),
+                    expected="one lab per file",
+                    next_step="put each document into a file of its own",
+                )
+            )
+        if event.version not in (None, (1, 2)):
+            found = ".".join(map(str, event.version))
+            self.faults.append(
+                Fault(
+                    f"%YAML {found} asks for another version of YAML",
+                    self.place(event),
+                    expected="YAML 1.2",
+                    next_step="remove the line",
+                )
+            )
+
+    def on_scalar(self, event: Any) -> None:
+        self.refuse_tag(event)
+        mark, text = event.start_mark, event.value
+        value = resolve(text) if event.implicit[0] else text
+        scalar = YamlScalar(mark.line + 1, mark.column + 1, value, text)
+        if event.anchor:
+            self.anchors[event.anchor] = _Anchored(scalar, 1, 0)
+        self.deliver(scalar, 1, 0, scalar.line, scalar.column)
+
+    def on_start(self, event: Any) -> None:
+        self.refuse_tag(event)
+        if len(self.open) >= DEEPEST:
+            raise self.too_deep(event)
+        line, column = event.start_mark.line + 1, event.start_mark.column + 1
+        value = (
+            YamlMapping(line, column, {}, {})
+            if type(event).__name__ == "MappingStartEvent"
+            else YamlSequence(line, column, [])
+        )
+        if event.anchor:
+            self.anchors.pop(event.anchor, None)
+        self.open.append(_Open(value, event.anchor))
+
+    def on_end(self, event: Any) -> None:
+        closed = self.open.pop()
+        if closed.anchor:
+            complete = _Anchored(closed.value, closed.size, closed.height)
+            # An anchor of the same name inside began later, so it is the one in force.
+            self.anchors.setdefault(closed.anchor, complete)
+        value = closed.value
+        self.deliver(value, closed.size, closed.height, value.line, value.column)
+
+    def on_alias(self, event: Any) -> None:
+        target = self.anchors.get(event.anchor)
+        if target is None and any(container.anchor == event.anchor for container in self.open):
+            raise Mistake(
+                Fault(
+                    f"the alias *{event.anchor} stands inside of what it refers to",
+                    self.place(event),
+                    next_step="write the value out",
+                )
+            )
+        if target is None:
+            raise Mistake(
+                Fault(
+                    f"the alias *{event.anchor} refers to nothing",
+                    self.place(event),
+                    expected=f"a value marked &{event.anchor} above it",
+                    next_step="mark the value, or quote the text if it is none",
+                )
+            )
+        self.aliased += target.size
+        if self.aliased > MOST_ALIASED:
+            raise Mistake(
+                Fault(
+                    f"the aliases bring in more than {MOST_ALIASED} values",
+                    self.place(event),
+                    next_step="write the values out, or make several labs",
+                )
+            )
+        if len(self.open) + target.height > DEEPEST:
+            raise self.too_deep(event)
+        mark = event.start_mark
+        self.deliver(target.value, target.size, target.height, mark.line + 1, mark.column + 1)
+
+    def deliver(self, value: YamlValue, size: int, height: int, line: int, column: int) -> None:
+        """Put a complete value where it belongs; line and column are where it appears."""
+        if not self.open:
+            self.root = value
+            return
+        into = self.open[-1]
+        into.size += size
+        into.height = max(into.height, height + 1)
+        if isinstance(into.value, YamlSequence):
+            into.value.items.append(value)
+        elif into.awaits_value:
+            into.awaits_value = False
+            if into.key is not None:
+                into.value.values[into.key] = value
+        else:
+            into.awaits_value = True
+            into.key = self.key(into.value, value, line, column)
+
+    def key(self, into: YamlMapping, value: YamlValue, line: int, column: int) -> str | None:
+        """The key that a value serves as, None (with a fault) when it cannot."""
+        place = Place(self.file, line, column)
+        if not isinstance(value, YamlScalar) or not isinstance(value.value, str):
+            text = value.text if isinstance(value, YamlScalar) else ""
+            step = f'write "{shorten(text)}" in quotes if it is a name'
+            self.faults.append(
+                Fault(
+                    "a key is not a text",
+                    place,
+                    expected="a name",
+                    found=shown(value),
+                    next_step=step if text else "write a name before the colon",
+                )
+            )
+            return None
+        name = value.value
+        if name == "<<" and value.text == "<<":
+            self.faults.append(
+                Fault(
+                    "merge keys (<<) are not part of YAML 1.2",
+                    place,
+                    next_step="write the fields out, or use an alias for the whole value",
+                )
+            )
+            return None
+        if first := into.keys.get(name):
+            self.faults.append(
+                Fault(
+                    f"{shorten(name)} is given twice",
+                    place,
+                    found=f"the first one at {Place(self.file, *first)}",
+                    next_step="rename or remove one of the two",
+                )
+            )
+            return None
+        into.keys[name] = (line, column)
+        return name
+
+    def refuse_tag(self, event: Any) -> None:
+        if event.tag is not None:
+            self.faults.append(
+                Fault(
+                    f"the tag {shorten(str(event.tag))} is not taken",
+                    self.place(event),
+                    expected="a plain value",
+                    next_step="remove the tag; quote a value that is to be a text",
+                )
+            )
+
+    def too_deep(self, event: Any) -> Mistake:
+        return Mistake(
+            Fault(
+                f"lists and mappings are nested more than {DEEPEST} deep",
+                self.place(event),
+                next_step="check the indentation and the brackets",
+            )
+        )
+
+    def unreadable(self, error: Any) -> Mistake:
+        mark = error.problem_mark or error.context_mark
+        place = Place(self.file, mark.line + 1, mark.column + 1) if mark else None
+        step = "check indentation, colons, quotes and brackets near this place"
+        if "tab" in error.problem or "\\t" in error.problem:
+            step = "indent with spaces"
+        return Mistake(
+            Fault(
+                f"this is not YAML: {error.problem}",
+                place or Place(self.file, 1, 1),
+                found=error.context or "",
+                next_step=step,
+            )
+        )
+
+    def place(self, event: Any) -> Place:
+        return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
