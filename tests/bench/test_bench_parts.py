@@ -179,6 +179,15 @@ def children_of(pid: int) -> set[int]:
     return found
 
 
+def is_running(pid: int) -> bool:
+    """Whether a process is there and not merely waiting to be reaped."""
+    try:
+        status = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
+    except OSError:
+        return False
+    return status.rpartition(")")[2].split()[0] != "Z"
+
+
 @needs_root_and_compiler
 def test_a_tiny_run_measures_and_writes_its_report(tmp_path: Path) -> None:
     output = tmp_path / "results.md"
@@ -210,7 +219,7 @@ def test_a_killed_run_leaves_no_process_behind(tmp_path: Path) -> None:
             time.sleep(0.05)
         run.send_signal(signal.SIGKILL)
     assert len(children) >= 4
-    while any(Path(f"/proc/{pid}").exists() for pid in children) and time.monotonic() < deadline:
+    while any(map(is_running, children)) and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert [pid for pid in children if Path(f"/proc/{pid}").exists()] == []
+    assert [pid for pid in children if is_running(pid)] == []
     sweep_stale_folders(Path("/tmp"))
