@@ -24,11 +24,8 @@ _NOTABLE_OPTIONS: Final[tuple[tuple[str, bool, str], ...]] = (
     ("isolated", True, "isolated"),
     ("hairpin", True, "hairpin"),
     ("learning", False, "no learning"),
-    ("flood", False, "no unknown unicast"),
     ("unicast_flood", False, "no unknown unicast"),
-    ("mcast_flood", False, "no multicast"),
     ("multicast_flood", False, "no multicast"),
-    ("bcast_flood", False, "no broadcast"),
     ("broadcast_flood", False, "no broadcast"),
 )
 """Option of a port, the value that is not the ordinary one, and how we say so."""
