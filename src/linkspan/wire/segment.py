@@ -52,6 +52,8 @@ _GSO_RULES: Final = {
 _ONLY_LAST: Final = int(TcpFlag.FIN | TcpFlag.PSH)
 _ONLY_FIRST: Final = int(TcpFlag.CWR)
 
+_NOTHING_LEFT: Final = (vnet.PLAIN, vnet.emit(VnetHeader(VnetFlag.DATA_VALID)))
+
 _SHORT = struct.Struct("!H")
 _LONG = struct.Struct("!I")
 
@@ -117,8 +119,10 @@ def complete(frame: Octets) -> list[bytes]:
     ends too soon.
     """
     view = memoryview(frame)
-    header = vnet.parse(view)
     data = view[vnet.HEADER_BYTES :]
+    if view[: vnet.HEADER_BYTES] in _NOTHING_LEFT and len(data) >= ethernet.HEADER_BYTES:
+        return [bytes(data)]
+    header = vnet.parse(view)
     require(data, ethernet.HEADER_BYTES, "Ethernet header")
     if header.hdr_len > len(data):
         raise BadFormat(f"virtio-net header: hdr_len {header.hdr_len} in {len(data)} bytes")
