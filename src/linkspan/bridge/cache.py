@@ -24,7 +24,7 @@ A table that is full is emptied, so that one port's flood never costs another po
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, TypeAlias
 
 from linkspan.bridge.decide import TAG_TYPES
 from linkspan.bridge.port import MAX_FRAME_BYTES
@@ -38,6 +38,10 @@ MAX_ENTRIES: Final = 16384
 
 UNTAGGED_KEY_BYTES: Final = 14
 TAGGED_KEY_BYTES: Final = 18
+
+
+Flow: TypeAlias = tuple[PortNumber, tuple[PortNumber, ...], Reason]
+"""Ingress port, egress ports and reason: what the counters of all entries are added up by."""
 
 
 class CacheEntry:
@@ -83,11 +87,12 @@ def key_of(frame: bytes) -> bytes:
 class VerdictCache:
     """The kept verdicts of one bridge, a dictionary per ingress port."""
 
-    __slots__ = ("_collected", "_tables", "max_entries")
+    __slots__ = ("_collected", "_counts", "_tables", "max_entries")
 
     def __init__(self, max_entries: int = MAX_ENTRIES) -> None:
         self.max_entries = max_entries
         self._tables: dict[PortNumber, dict[bytes, CacheEntry]] = {}
+        self._counts: dict[Flow, tuple[int, int]] = {}
         self._collected = float("-inf")
 
     def of(self, port: PortNumber) -> dict[bytes, CacheEntry]:
@@ -115,8 +120,11 @@ class VerdictCache:
         if verdict.learn is not None:
             relied_on.append(verdict.learn)
         bridge.rely_on(relied_on)
+        key = key_of(frame)
+        if key in table:
+            self._count(verdict.ingress, table[key])
         limits = (bridge.ports[port].longest_frame for port in verdict.egress if port != HOST_PORT)
-        table[key_of(frame)] = CacheEntry(
+        table[key] = CacheEntry(
             bridge.generation,
             verdict.egress,
             min(limits, default=MAX_FRAME_BYTES),
@@ -139,7 +147,21 @@ class VerdictCache:
         its entry is void, and what it saw is older than the move."""
         fdb = bridge.fdb
         for kept in table.values():
+            self._count(ingress, kept)
             if kept.learn is not None and kept.last_used >= self._collected:
                 entry = fdb.find(kept.learn)
                 if entry is not None and entry.port == ingress:
                     fdb.refresh(entry, kept.last_used)
+
+    def _count(self, ingress: PortNumber, kept: CacheEntry) -> None:
+        """Move an entry's counters to where they outlive it."""
+        if kept.frames:
+            flow = (ingress, kept.egress, kept.reason)
+            frames, size = self._counts.get(flow, (0, 0))
+            self._counts[flow] = (frames + kept.frames, size + kept.bytes)
+            kept.frames = kept.bytes = 0
+
+    def take_counts(self) -> dict[Flow, tuple[int, int]]:
+        """Frames and bytes that hits were counted for up to the last `collect`, and forget them."""
+        counts, self._counts = self._counts, {}
+        return counts

@@ -1,0 +1,5 @@
+"""`python -m linkspan` is the command `linkspan`."""
+
+from linkspan.cli.main import main
+
+main()

@@ -1,0 +1,1 @@
+"""Where values meet the operating system: rtnetlink, taps, sockets, the switch process."""

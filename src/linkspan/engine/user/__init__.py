@@ -1,0 +1,1 @@
+"""The user engine: our own switch as a process, one for each bridge."""

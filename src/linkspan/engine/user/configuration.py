@@ -1,0 +1,54 @@
+"""What a switch process is told when it starts: its bridge, its ports and their descriptors."""
+
+from __future__ import annotations
+
+import msgspec
+
+from linkspan.bridge.port import PortOptions
+
+SOCKET_KINDS = ("stream", "dgram")
+"""Kinds of ports whose other end is a program, not an interface."""
+
+
+class PortConfiguration(msgspec.Struct, frozen=True):
+    """One port. Number 0 is the bridge's own port towards the host's stack."""
+
+    number: int
+    name: str
+    kind: str
+    """tap, veth, stream or dgram."""
+    mac: str | None
+    """MAC address of the interface that is the port; a socket has none."""
+    node: str | None
+    interface: str | None
+    options: PortOptions
+
+    def key(self, bridge: str) -> str:
+        """The name under which the lab's init process holds the port's descriptor."""
+        return f"port:{bridge}:{self.number}"
+
+
+class SwitchConfiguration(msgspec.Struct, frozen=True):
+    """One bridge and its ports. `descriptors` is filled in by the lab's init process."""
+
+    name: str
+    node: str
+    mac: str
+    up: bool
+    ageing_time: float
+    """Seconds."""
+    fdb_max_learned: int
+    group_fwd_mask: int
+    ports: list[PortConfiguration]
+    descriptors: dict[str, list[int]] = {}
+    """Numbers of inherited descriptors by the names under which init holds them."""
+
+
+def control_key(bridge: str) -> str:
+    """The name under which the lab's init process holds the listening control socket."""
+    return f"control:{bridge}"
+
+
+def service_name(bridge: str) -> str:
+    """The name of the switch process among the lab's services."""
+    return f"switch:{bridge}"

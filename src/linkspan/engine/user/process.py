@@ -1,0 +1,91 @@
+"""The switch process: configuration in, bridge and ports out of it, then the loop.
+
+    python -m linkspan.engine.user.process DESCRIPTOR
+
+DESCRIPTOR is a file with a `SwitchConfiguration` as JSON. All other descriptors that it names are
+open already: the process opens no device and needs no privilege, and one that takes its place
+finds every port as it was. Only what it learned is lost, and learned again.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import signal
+import socket
+import sys
+
+import msgspec
+
+from linkspan.bridge.fdb import Fdb
+from linkspan.bridge.port import Port as BridgePort
+from linkspan.bridge.state import Bridge
+from linkspan.control.server import Server
+from linkspan.engine.user.configuration import (
+    PortConfiguration,
+    SwitchConfiguration,
+    control_key,
+)
+from linkspan.engine.user.dataplane import Dataplane
+from linkspan.engine.user.ports import DatagramPort, PacketPort, Port, StreamPort, TapPort
+from linkspan.engine.user.requests import Requests
+from linkspan.types import NO_MAC, PortNumber, parse_mac
+
+
+def build_bridge(configuration: SwitchConfiguration) -> Bridge:
+    """The bridge's state as the configuration has it, with nothing learned."""
+    fdb = Fdb(configuration.ageing_time, configuration.fdb_max_learned)
+    bridge = Bridge(configuration.name, parse_mac(configuration.mac), fdb)
+    bridge.set_group_fwd_mask(configuration.group_fwd_mask)
+    bridge.set_up(configuration.up)
+    for port in configuration.ports:
+        mac = parse_mac(port.mac) if port.mac else NO_MAC
+        bridge.add_port(BridgePort(PortNumber(port.number), port.name, mac, port.options))
+    return bridge
+
+
+def open_port(dataplane: Dataplane, port: PortConfiguration, descriptor: int) -> Port:
+    """The port of the loop that belongs to a configured port."""
+    arguments = (PortNumber(port.number), port.name, port.kind, descriptor)
+    match port.kind:
+        case "tap":
+            return TapPort(*arguments)
+        case "stream":
+            return StreamPort(*arguments, dataplane.watch_peer, dataplane.forget)
+        case "dgram":
+            return DatagramPort(*arguments)
+        case _:
+            return PacketPort(*arguments)
+
+
+def main(arguments: list[str]) -> None:
+    """Be the switch of one bridge until SIGTERM."""
+    with open(int(arguments[0]), "rb") as file:
+        configuration = msgspec.json.decode(file.read(), type=SwitchConfiguration)
+    for group in configuration.descriptors.values():
+        for descriptor in group:
+            os.set_inheritable(descriptor, False)
+    bridge = build_bridge(configuration)
+    requests = Requests(configuration)
+    dataplane = Dataplane(bridge, requests.report)
+    for port in configuration.ports:
+        (descriptor,) = configuration.descriptors[port.key(bridge.name)]
+        dataplane.add(open_port(dataplane, port, descriptor))
+    (listening,) = configuration.descriptors[control_key(bridge.name)]
+    server = Server(
+        dataplane.control, socket.socket(fileno=listening), requests.handle, requests.forget
+    )
+    requests.attach(dataplane, server)
+
+    def stop(*_: object) -> None:
+        dataplane.running = False
+
+    signal.signal(signal.SIGTERM, stop)
+    # Nothing in the loop makes reference cycles, and a collection in it would hold up frames.
+    gc.freeze()
+    gc.disable()
+    dataplane.run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,263 @@
+"""Who can reach whom: an ICMP echo from every node to every address, and ARP where that fails.
+
+One process opens a raw socket in each node's namespace; what leaves it goes through that node's
+own stack, routes and interface, like any program's traffic. All echoes are under way at once, a
+few hundred at a time, and each is sent again once, since the first may be spent on resolving the
+neighbour. Where no reply comes to an IPv4 address on the node's own network, ARP tells
+whether the neighbour is there at all: the difference between a filter and a broken wire.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ipaddress
+import selectors
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from linkspan.control.lines import Client
+from linkspan.engine.netlink import Netlink
+from linkspan.lab.find import Place
+from linkspan.lab.observe import fetch_network, require_topology
+from linkspan.model.snapshot import Reach
+from linkspan.model.topology import HOST, Topology
+from linkspan.sandbox import holder
+from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.sandbox.syscalls import raise_descriptor_limit
+from linkspan.sandbox.worker import run_inside
+from linkspan.types import Mac, parse_mac
+from linkspan.wire import icmp
+from linkspan.wire.formats import BadFormat
+from linkspan.wire.icmp import Echo, EchoType
+from linkspan.wire.probe import parse_resolved, resolve_request
+
+TRIES: Final = 2
+UNDER_WAY: Final = 256
+"""Echoes waiting for a reply at one time."""
+
+_DATA: Final = b"linkspan ping"
+_ETH_P_ARP = 0x0806
+
+
+@dataclass(slots=True)
+class Probe:
+    """One echo from a node to an address, and what came of it."""
+
+    source: str
+    destination: str
+    address: str
+    number: int
+    tries: int = 0
+    sent: float = 0.0
+    result: str = ""
+    milliseconds: float | None = None
+    detail: str = ""
+
+    def reach(self) -> Reach:
+        return Reach(
+            self.source,
+            self.destination,
+            self.address,
+            self.result,
+            self.milliseconds,
+            self.detail,
+        )
+
+
+def ping(place: Place, timeout: float = 1.0) -> list[Reach]:
+    """Probe all pairs of nodes of a running lab; `timeout` is in seconds for each echo.
+
+    A node without an address can't be probed and can't probe: the result says so.
+    """
+    topology = require_topology(place)
+    owned = addresses(topology)
+    with holder.connect(place.folder) as init:
+        _, lab = init.call_for_descriptors("fetch", name="lab")
+        try:
+            return run_inside(lab, lambda: _Prober(init, owned, timeout).run())
+        finally:
+            close_all(lab)
+
+
+def addresses(topology: Topology) -> dict[str, list[str]]:
+    """The nodes that take part in the lab and their addresses as the file has them; the host does
+    when a bridge of it has one."""
+    owned: dict[str, list[str]] = {HOST: [], **{name: [] for name in topology.nodes}}
+    for bridge in topology.bridges.values():
+        if bridge.up:
+            owned[bridge.node] += [address.partition("/")[0] for address in bridge.address]
+    for node, _, port in topology.links():
+        owned[node] += [address.partition("/")[0] for address in port.address]
+    if not owned[HOST]:
+        del owned[HOST]
+    return owned
+
+
+@dataclass
+class _Prober:
+    init: Client
+    owned: dict[str, list[str]]
+    timeout: float
+    sockets: dict[tuple[str, int], socket.socket] = field(default_factory=dict)
+    waiting: dict[int, Probe] = field(default_factory=dict)
+
+    def run(self) -> list[Reach]:
+        raise_descriptor_limit()
+        with contextlib.ExitStack() as stack:
+            networks = {node: fetch_network(self.init, node) for node in self.owned}
+            stack.callback(close_all, list(networks.values()))
+            for node, network in networks.items():
+                with inside(network):
+                    for version, kind in _KINDS.items():
+                        sock = stack.enter_context(socket.socket(*kind))
+                        sock.setblocking(False)
+                        self.sockets[node, version] = sock
+            probes = list(self._probes())
+            self._send_all([probe for probe in probes if not probe.result])
+            _ask_neighbours(probes, networks, self.timeout)
+            return [probe.reach() for probe in probes]
+
+    def _probes(self) -> Iterator[Probe]:
+        number = 0
+        for source in self.owned:
+            for destination, targets in self.owned.items():
+                if source == destination:
+                    continue
+                if not targets:
+                    yield Probe(source, destination, "", 0, result="no-address")
+                for address in targets:
+                    number += 1
+                    yield Probe(source, destination, address, number)
+
+    def _send_all(self, probes: Sequence[Probe]) -> None:
+        todo = list(reversed(probes))
+        with selectors.DefaultSelector() as selector:
+            for sock in self.sockets.values():
+                selector.register(sock, selectors.EVENT_READ)
+            while todo or self.waiting:
+                while todo and len(self.waiting) < UNDER_WAY:
+                    self._send(todo.pop())
+                if not self.waiting:
+                    continue
+                for key, _ in selector.select(self._patience()):
+                    assert isinstance(key.fileobj, socket.socket)
+                    self._receive(key.fileobj)
+                todo += self._overdue()
+
+    def _send(self, probe: Probe) -> None:
+        version = ipaddress.ip_address(probe.address).version
+        kind = EchoType.REQUEST if version == 4 else EchoType.REQUEST_V6
+        sequence, identifier = probe.number & 0xFFFF, probe.number >> 16
+        echo = Echo(kind, identifier, sequence, _DATA)
+        probe.tries += 1
+        probe.sent = time.perf_counter()
+        try:
+            self.sockets[probe.source, version].sendto(icmp.emit(echo), (probe.address, 0))
+        except BlockingIOError:
+            pass  # it is overdue in a moment and sent again
+        except OSError as error:
+            probe.result = "no-route" if error.errno in _NO_ROUTE else "error"
+            probe.detail = error.strerror or ""
+            return
+        self.waiting[probe.number] = probe
+
+    def _receive(self, sock: socket.socket) -> None:
+        """Take every reply that is there. A raw IPv4 socket shows the IP header (raw(7))."""
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                packet, peer = sock.recvfrom(2048)
+                now = time.perf_counter()
+                message = packet[(packet[0] & 15) * 4 :] if sock.family == socket.AF_INET else packet
+                try:
+                    echo = icmp.parse(message)
+                except BadFormat:
+                    continue
+                number = echo.identifier << 16 | echo.sequence
+                probe = self.waiting.get(number)
+                if echo.type.is_reply and probe is not None and _same(peer[0], probe.address):
+                    del self.waiting[number]
+                    probe.result = "reached"
+                    probe.milliseconds = round((now - probe.sent) * 1000, 3)
+
+    def _patience(self) -> float:
+        first = min(probe.sent for probe in self.waiting.values())
+        return max(0.0, first + self.timeout / TRIES - time.perf_counter())
+
+    def _overdue(self) -> list[Probe]:
+        """Take out what has waited long enough; what may be tried again is returned."""
+        limit = time.perf_counter() - self.timeout / TRIES
+        late = [probe for probe in self.waiting.values() if probe.sent <= limit]
+        for probe in late:
+            del self.waiting[probe.number]
+            if probe.tries >= TRIES:
+                probe.result = "no-reply"
+        return [probe for probe in late if not probe.result]
+
+
+_KINDS: Final = {
+    4: (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+    6: (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6),
+}
+_NO_ROUTE: Final = (101, 113)
+"""ENETUNREACH, EHOSTUNREACH."""
+
+
+def _same(one: str, other: str) -> bool:
+    return ipaddress.ip_address(one.partition("%")[0]) == ipaddress.ip_address(other)
+
+
+def _ask_neighbours(probes: Sequence[Probe], networks: dict[str, int], timeout: float) -> None:
+    """Add to each unanswered IPv4 echo on a node's own network whether ARP was answered."""
+    silent = [
+        probe
+        for probe in probes
+        if probe.result == "no-reply" and ipaddress.ip_address(probe.address).version == 4
+    ]
+    for probe in silent[:UNDER_WAY]:
+        with inside(networks[probe.source]):
+            answer = _answers_arp(probe.address, min(timeout, 0.3))
+        if answer is not None:
+            probe.detail = f"ARP was {'answered, ICMP was not' if answer else 'not answered either'}"
+
+
+def _answers_arp(address: str, timeout: float) -> bool | None:
+    """Ask for an IPv4 address on the interface whose network holds it; None if there is none.
+
+    The calling process is in the node's network namespace.
+    """
+    target = ipaddress.ip_address(address)
+    for name, mac, own in _own_networks():
+        if target in own.network:
+            return _ask(name, mac, own.ip.packed, target.packed, timeout)
+    return None
+
+
+def _own_networks() -> list[tuple[str, Mac, ipaddress.IPv4Interface]]:
+    with Netlink() as netlink:
+        found = netlink.addresses()
+        return [
+            (interface.name, parse_mac(interface.mac), own)
+            for interface in netlink.interfaces()
+            for text in found.get(interface.index, [])
+            if isinstance(own := ipaddress.ip_interface(text), ipaddress.IPv4Interface)
+        ]
+
+
+def _ask(interface: str, mac: Mac, source: bytes, target: bytes, timeout: float) -> bool:
+    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
+        sock.bind((interface, _ETH_P_ARP))
+        sock.send(resolve_request(mac, source, target))
+        deadline = time.monotonic() + timeout
+        while (left := deadline - time.monotonic()) > 0:
+            sock.settimeout(left)
+            try:
+                if parse_resolved(sock.recv(2048)).address == target:
+                    return True
+            except TimeoutError:
+                break
+            except BadFormat:
+                continue
+    return False

@@ -1,0 +1,1 @@
+"""From a topology to the ordered steps that make it so."""

@@ -1,0 +1,1 @@
+"""The namespaces of a lab, and the process that holds them."""
