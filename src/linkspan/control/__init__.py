@@ -1,1 +1,1 @@
-"""How linkspan's processes talk: one JSON value a line over a UNIX socket, descriptors beside it."""
+"""How linkspan's processes talk: a JSON value a line over UNIX sockets, descriptors beside it."""

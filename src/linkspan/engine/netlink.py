@@ -79,7 +79,12 @@ def add_veth(name: str, peer: str, peer_network: int, mac: str) -> Request:
             ("IFLA_NET_NS_FD", peer_network),
         ]
     }
-    info = {"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", far)]})]}
+    info = {
+        "attrs": [
+            ("IFLA_INFO_KIND", "veth"),
+            ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", far)]}),
+        ]
+    }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
     message = _message(ifinfmsg, _NEWLINK, _ACK | _CREATE_EXCLUSIVELY, {}, attributes)
     return Request(f"make the veth pair {name} - {peer}", message)
@@ -110,7 +115,9 @@ def set_link(
 
 def without_ipv6_address(name: str) -> Request:
     """Keep the kernel from giving an interface a link-local address (a port has none)."""
-    family = {"attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)]})]}
+    family = {
+        "attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)]})]
+    }
     attributes = [("IFLA_IFNAME", name), ("IFLA_AF_SPEC", family)]
     message = _message(ifinfmsg, _NEWLINK, _ACK, {"family": socket.AF_UNSPEC}, attributes)
     return Request(f"set the address mode of {name}", message)

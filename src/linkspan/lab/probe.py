@@ -170,7 +170,9 @@ class _Prober:
             while True:
                 packet, peer = sock.recvfrom(2048)
                 now = time.perf_counter()
-                message = packet[(packet[0] & 15) * 4 :] if sock.family == socket.AF_INET else packet
+                message = (
+                    packet[(packet[0] & 15) * 4 :] if sock.family == socket.AF_INET else packet
+                )
                 try:
                     echo = icmp.parse(message)
                 except BadFormat:
@@ -220,7 +222,9 @@ def _ask_neighbours(probes: Sequence[Probe], networks: dict[str, int], timeout: 
         with inside(networks[probe.source]):
             answer = _answers_arp(probe.address, min(timeout, 0.3))
         if answer is not None:
-            probe.detail = f"ARP was {'answered, ICMP was not' if answer else 'not answered either'}"
+            probe.detail = (
+                f"ARP was {'answered, ICMP was not' if answer else 'not answered either'}"
+            )
 
 
 def _answers_arp(address: str, timeout: float) -> bool | None:

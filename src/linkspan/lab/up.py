@@ -107,7 +107,9 @@ def wait_for_switch(folder: Path, bridge: str, seconds: float = 20.0) -> None:
             client.call("counters")
     except LinkspanError as error:
         tail = (folder / state.LOG).read_text(errors="replace").splitlines()[-12:]
-        raise Refusal("\n".join([f"the switch of {bridge} does not start: {error}", *tail])) from None
+        raise Refusal(
+            "\n".join([f"the switch of {bridge} does not start: {error}", *tail])
+        ) from None
 
 
 def _write_files(folder: Path, topology: Topology) -> None:
@@ -120,13 +122,9 @@ def _write_files(folder: Path, topology: Topology) -> None:
 def hosts(topology: Topology) -> str:
     """The text of /etc/hosts: every address of every node, and of the bridges for theirs."""
     owned = [
-        (address, bridge.node)
-        for bridge in topology.bridges.values()
-        for address in bridge.address
+        (address, bridge.node) for bridge in topology.bridges.values() for address in bridge.address
     ]
-    owned += [
-        (address, node) for node, _, port in topology.links() for address in port.address
-    ]
+    owned += [(address, node) for node, _, port in topology.links() for address in port.address]
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     lines += [f"{address.partition('/')[0]} {node}" for address, node in owned]
     return "\n".join(lines) + "\n"

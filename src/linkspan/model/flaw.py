@@ -47,7 +47,7 @@ def label(path: Path) -> str:
     for step in steps:
         word = _PATH_WORDS.get(str(step))
         name = next(steps, None) if word else None
-        words.append(str(step) if name is None else f"{word} {_brief(str(name))}")
+        words.append(str(step) if name is None else f"{word} {brief(str(name))}")
     return ", ".join(words)
 
 
@@ -66,11 +66,12 @@ def names_of(words: str, names: Iterable[str], most: int = 8) -> str:
     known = list(dict.fromkeys(names))
     if not known:
         return f"{words} (there is none)"
-    listed = ", ".join(_brief(name) for name in known[:most])
+    listed = ", ".join(brief(name) for name in known[:most])
     return f"{words}: {listed}" + (", …" if len(known) > most else "")
 
 
-def _brief(name: str) -> str:
+def brief(name: str) -> str:
+    """A name fit for a message: printable and not long, whatever the file holds."""
     name = name if name.isprintable() else name[:40].encode("unicode_escape").decode()
     return name if len(name) <= 40 else name[:40] + "…"
 

@@ -39,7 +39,13 @@ def loads(text: str, file: str) -> Topology:
             also = str(locate(document.root, flaw.also, file, at_key=flaw.at_key))
             place = locate(document.root, flaw.path, file, at_key=flaw.at_key)
             faults.append(
-                Fault(flaw.what, place, flaw.expected, flaw.found.format(also=also), flaw.next_step)
+                Fault(
+                    flaw.what,
+                    place,
+                    flaw.expected,
+                    flaw.found.replace("{also}", also),
+                    flaw.next_step,
+                )
             )
     if faults:
         raise Mistake(*in_order(faults))

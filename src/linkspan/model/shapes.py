@@ -86,9 +86,17 @@ def mac(text: str) -> str:
     try:
         value = parse_mac(text)
     except ValueError:
-        raise UnfitError("is not a MAC address", "six bytes such as 52:54:00:12:34:56") from None
+        raise UnfitError(
+            "is not a MAC address",
+            "six bytes such as 52:54:00:12:34:56",
+            "correct the address, or leave mac out",
+        ) from None
     if value == NO_MAC:
-        raise UnfitError("is no interface's address", "six bytes that are not all zero")
+        raise UnfitError(
+            "is no interface's address",
+            "six bytes that are not all zero",
+            "choose another address, or leave mac out",
+        )
     if is_group(value):
         raise UnfitError(
             "is a group address, which no interface can have",
@@ -166,7 +174,7 @@ def _parse_ip(text: str, expected: str) -> Address:
             raise ValueError
         return ip_address(text)
     except ValueError:
-        raise UnfitError("is not an IP address", expected) from None
+        raise UnfitError("is not an IP address", expected, "correct the address") from None
 
 
 def _refuse_special(found: Address) -> None:
@@ -178,7 +186,14 @@ def _refuse_special(found: Address) -> None:
     )
     for kind, applies in kinds:
         if applies:
-            raise UnfitError(f"is {kind}", "the address of a host")
+            raise UnfitError(f"is {kind}", "the address of a host", "choose another address")
+
+
+def reference(text: str) -> str:
+    """A name that stands elsewhere in the file; whether it does, the whole file says."""
+    if not text:
+        raise UnfitError("is empty", "a name", "write the name of what is meant")
+    return text
 
 
 SHAPES: Final[dict[str, Callable[[str], str]]] = {
@@ -188,4 +203,5 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "mac": mac,
     "address": address,
     "gateway": gateway,
+    "reference": reference,
 }

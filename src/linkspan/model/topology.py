@@ -109,6 +109,9 @@ GatewayText = Annotated[
         examples=["192.168.57.1", "fd00:57::1"],
     ),
 ]
+Reference = Annotated[str, Meta(min_length=1, extra={"shape": "reference"})]
+"""The name of something that the file declares elsewhere; checked where all names are known."""
+
 Mtu = Annotated[int, Meta(ge=SMALLEST_MTU, le=LARGEST_MTU)]
 
 
@@ -161,7 +164,7 @@ class SocketPort(PortOptions, frozen=True, kw_only=True):
 class NodePort(PortOptions, frozen=True, kw_only=True):
     """An interface of a node, which is a port of a bridge."""
 
-    bridge: Annotated[InterfaceName, Meta(description="The bridge that the interface is on.")]
+    bridge: Annotated[Reference, Meta(description="The bridge that the interface is on.")]
     address: Annotated[
         tuple[AddressText, ...],
         Meta(description="IPv4 and IPv6 addresses of the interface, each with its prefix length."),
@@ -181,7 +184,7 @@ class Bridge(Value, frozen=True, kw_only=True):
 
     engine: Annotated[Engine, Meta(description="Who switches the frames.")] = Engine.USER
     node: Annotated[
-        NodeName,
+        Reference,
         Meta(description="The node that the bridge lives on: `host` or a node of kind `host`."),
     ] = HOST
     mac: Annotated[

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from linkspan.model.flaw import Flaw, names_of, resembling
+from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
@@ -36,35 +36,36 @@ def _references(topology: Topology) -> Iterator[Flaw]:
     """Bridges that ports name, nodes that bridges name."""
     meant: dict[str, str] = {}
     for node, interface, port in topology.links():
+        path: Path = ("nodes", node, "ports", interface, "bridge")
         if port.bridge not in topology.bridges:
             if port.bridge not in meant:
                 meant[port.bridge] = resembling(port.bridge, topology.bridges)
             near = meant[port.bridge]
             yield Flaw(
-                ("nodes", node, "ports", interface, "bridge"),
-                f"node {node}, port {interface}: there is no bridge {port.bridge}",
+                path,
+                f"{label(path[:4])}: there is no bridge {brief(port.bridge)}",
                 expected=names_of("a bridge of the file", topology.bridges),
-                next_step=f"write {near}" if near else f"declare {port.bridge} under bridges",
+                next_step=_declare(near, port.bridge, "bridges"),
                 needs=(("bridges", port.bridge),),
             )
     for name, bridge in topology.bridges.items():
         carrier = topology.nodes.get(bridge.node)
-        path: Path = ("bridges", name, "node")
+        path = ("bridges", name, "node")
         if carrier is None and bridge.node != HOST:
             near = resembling(bridge.node, [HOST, *topology.nodes])
             yield Flaw(
                 path,
-                f"bridge {name}: there is no node {bridge.node}",
+                f"{label(path[:2])}: there is no node {brief(bridge.node)}",
                 expected="host, or a node of kind host",
-                next_step=f"write {near}" if near else f"declare {bridge.node} under nodes",
+                next_step=_declare(near, bridge.node, "nodes"),
                 needs=(("nodes", bridge.node),),
             )
         elif carrier is not None and carrier.kind is not NodeKind.HOST and bridge.node != HOST:
             yield Flaw(
                 path,
-                f"bridge {name}: node {bridge.node} is a container and carries no bridges",
+                f"{label(path[:2])}: {brief(bridge.node)} is a container and carries no bridges",
                 expected="host, or a node of kind host",
-                next_step=f"write `kind: host` at node {bridge.node}",
+                next_step=f"write `kind: host` at node {brief(bridge.node)}",
                 needs=(("nodes", bridge.node, "kind"),),
             )
 
@@ -89,7 +90,7 @@ def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
         if bridge is not None and bridge.node == node:
             yield Flaw(
                 ("nodes", node, "ports", interface),
-                f"node {node}: port {interface} has the name of a bridge on this node",
+                f"{label(('nodes', node))}: port {brief(interface)} is called like a bridge there",
                 expected="a name that no other interface of the node has",
                 found="the bridge at {also}",
                 next_step="rename one of the two",
@@ -105,7 +106,7 @@ def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
             if taken := labels.get((name, socket)):
                 yield Flaw(
                     ("bridges", name, "ports", socket),
-                    f"bridge {name}: port {socket} has the name of a node's port",
+                    f"{label(('bridges', name))}: port {brief(socket)} is called like a node's",
                     expected="a name that no other port of the bridge has",
                     found="the port at {also}",
                     next_step="rename the socket's port",
@@ -123,12 +124,17 @@ def _number_of_ports(topology: Topology) -> Iterator[Flaw]:
         if number > MOST_PORTS:
             yield Flaw(
                 ("bridges", name),
-                f"bridge {name} has too many ports",
+                f"{label(('bridges', name))} has too many ports",
                 expected=f"at most {MOST_PORTS}, as on a bridge of the kernel",
                 found=f"{number} ports",
                 next_step="spread them over several bridges",
                 at_key=True,
             )
+
+
+def _declare(near: str, name: str, section: str) -> str:
+    declare = f"declare {brief(name)} under {section}"
+    return f"write {near}, or {declare}" if near else declare
 
 
 CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (

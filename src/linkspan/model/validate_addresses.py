@@ -12,7 +12,7 @@ from ipaddress import ip_address
 
 import msgspec
 
-from linkspan.model.flaw import Flaw, label, names_of
+from linkspan.model.flaw import Flaw, brief, label, names_of
 from linkspan.model.position import Path
 from linkspan.model.shapes import Interface, parse_interface
 from linkspan.model.topology import IPV6_MTU, Topology
@@ -34,7 +34,7 @@ def macs(topology: Topology) -> Iterator[Flaw]:
         if first is not path:
             yield Flaw(
                 path,
-                f"{label(path[:-1])}: {mac} is on bridge {name} already",
+                f"{label(path[:-1])}: {mac} is on bridge {brief(name)} already",
                 expected="an address of its own",
                 found=f"{label(first[:-1])} has it at {{also}}",
                 next_step="change one of the two, or leave mac out",
@@ -70,12 +70,12 @@ def addresses(topology: Topology) -> Iterator[Flaw]:
     owners: dict[tuple[str, int, int], Path] = {}
     stacks: defaultdict[tuple[str, int], list[_Addressed]] = defaultdict(list)
     for entry in _addressed(topology):
-        version = entry.address.version
+        version, on = entry.address.version, brief(entry.bridge)
         first = owners.setdefault((entry.bridge, version, int(entry.address.ip)), entry.path)
         if first is not entry.path:
             yield Flaw(
                 entry.path,
-                f"{_owner(entry.path)}: {entry.address.ip} is on bridge {entry.bridge} already",
+                f"{_owner(entry.path)}: {entry.address.ip} is on bridge {on} already",
                 expected="an address of its own",
                 found=f"{_owner(first)} has it at {{also}}",
                 next_step="change one of the two",
@@ -111,9 +111,9 @@ def _overlaps(entries: list[_Addressed]) -> Iterator[Flaw]:
             yield Flaw(
                 entry.path,
                 f"{_owner(entry.path)}: {network} overlaps {other.address.network} on node "
-                f"{entry.node}",
+                f"{brief(entry.node)}",
                 expected="networks of their own on different bridges, so that routes are clear",
-                found=f"{_owner(other.path)} is on bridge {other.bridge} at {{also}}",
+                found=f"{other.address} of {_owner(other.path)} at {{also}}",
                 next_step="choose another network for one of the two",
                 also=other.path,
             )
@@ -148,7 +148,7 @@ def gateways(topology: Topology) -> Iterator[Flaw]:
             if first.setdefault(gateway.version, path) is not path:
                 yield Flaw(
                     path,
-                    f"node {name}: {text} is a second gateway for IPv{gateway.version}",
+                    f"{label(path[:2])}: {text} is a second gateway for IPv{gateway.version}",
                     expected="one default route per address family",
                     found="the first one at {also}",
                     next_step="remove one of the two",
@@ -158,7 +158,7 @@ def gateways(topology: Topology) -> Iterator[Flaw]:
                 networks = [str(interface.network) for interface in own]
                 yield Flaw(
                     path,
-                    f"node {name}: the gateway {text} is in none of the node's networks",
+                    f"{label(path[:2])}: the gateway {text} is in none of the node's networks",
                     expected=names_of("an address in", networks),
                     next_step="correct the gateway, or give the node an address in its network",
                     needs=needs,
@@ -166,7 +166,7 @@ def gateways(topology: Topology) -> Iterator[Flaw]:
             elif any(gateway == interface.ip for interface in own):
                 yield Flaw(
                     path,
-                    f"node {name}: the gateway {text} is the node itself",
+                    f"{label(path[:2])}: the gateway {text} is the node itself",
                     expected="the address of a neighbour",
                     next_step="correct the gateway",
                 )

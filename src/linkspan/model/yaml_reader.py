@@ -20,6 +20,7 @@ import msgspec
 
 from linkspan.errors import Fault, Mistake, Place
 from linkspan.model.position import YamlMapping, YamlScalar, YamlSequence, YamlValue
+from linkspan.model.yaml_events import MASK, events, masked
 from linkspan.model.yaml_text import checked, resolve, shorten, shown
 
 DEEPEST: Final = 32
@@ -34,6 +35,10 @@ class Document(msgspec.Struct, frozen=True):
 
     root: YamlValue
     faults: list[Fault]
+
+
+class _ColonRefusedError(Exception):
+    """The parser in C does not take a colon inside of a text between brackets."""
 
 
 class _Open(msgspec.Struct):
@@ -59,28 +64,19 @@ def read(text: str, file: str) -> Document:
     Raises Mistake when the text cannot be read to its end.
     """
     text = checked(text, file)
-    return _Composer(file).compose(text)
-
-
-def _events(text: str) -> Any:
-    """The parser's events; importing it costs more than reading a usual file, so it waits."""
     try:
-        from ruamel.yaml.cyaml import CParser
-    except ImportError:
-        from ruamel.yaml import YAML
-
-        yield from YAML(typ="safe", pure=True).parse(text)
-        return
-    parser = CParser(text)
-    while parser.check_event():
-        yield parser.get_event()
+        return _Composer(file, text).compose()
+    except _ColonRefusedError:
+        return _Composer(file, text, colon=MASK).compose()
 
 
 class _Composer:
     """Builds values from events. `open` is the way from the root to the present value."""
 
-    def __init__(self, file: str) -> None:
+    def __init__(self, file: str, text: str, colon: str = ":") -> None:
         self.file = file
+        self.text = text
+        self.colon = colon
         self.faults: list[Fault] = []
         self.open: list[_Open] = []
         self.anchors: dict[str, _Anchored] = {}
@@ -88,7 +84,7 @@ class _Composer:
         self.documents = 0
         self.root: YamlValue | None = None
 
-    def compose(self, text: str) -> Document:
+    def compose(self) -> Document:
         from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
         handlers = {
@@ -101,10 +97,13 @@ class _Composer:
             "DocumentStartEvent": self.on_document,
         }
         try:
-            for event in _events(text):
+            for event in events(self.text if self.colon == ":" else masked(self.text)):
                 if handler := handlers.get(type(event).__name__):
                     handler(event)
         except MarkedYAMLError as error:
+            refused = error.problem == "found unexpected ':'"
+            if refused and self.colon == ":" and MASK not in self.text:
+                raise _ColonRefusedError from None
             raise self.unreadable(error) from None
         except (YAMLError, ValueError) as error:
             raise Mistake(Fault(f"{self.file}: this is not YAML: {error}")) from None
@@ -143,7 +142,7 @@ class _Composer:
 
     def on_scalar(self, event: Any) -> None:
         self.refuse_tag(event)
-        mark, text = event.start_mark, event.value
+        mark, text = event.start_mark, event.value.replace(self.colon, ":")
         value = resolve(text) if event.implicit[0] else text
         scalar = YamlScalar(mark.line + 1, mark.column + 1, value, text)
         if event.anchor:
@@ -267,7 +266,7 @@ class _Composer:
         if event.tag is not None:
             self.faults.append(
                 Fault(
-                    f"the tag {shorten(str(event.tag))} is not taken",
+                    f"the tag {shorten(str(event.tag).replace(self.colon, ':'))} is not taken",
                     self.place(event),
                     expected="a plain value",
                     next_step="remove the tag; quote a value that is to be a text",
@@ -287,16 +286,22 @@ class _Composer:
         mark = error.problem_mark or error.context_mark
         place = Place(self.file, mark.line + 1, mark.column + 1) if mark else None
         step = "check indentation, colons, quotes and brackets near this place"
-        if "tab" in error.problem or "\\t" in error.problem:
+        if mark and "\t" in self.text.split("\n")[mark.line][: mark.column + 1]:
             step = "indent with spaces"
         return Mistake(
             Fault(
                 f"this is not YAML: {error.problem}",
                 place or Place(self.file, 1, 1),
-                found=error.context or "",
+                found=self.context(error),
                 next_step=step,
             )
         )
+
+    def context(self, error: Any) -> str:
+        if not error.context or not error.context_mark:
+            return error.context or ""
+        mark = error.context_mark
+        return f"{error.context} at {Place(self.file, mark.line + 1, mark.column + 1)}"
 
     def place(self, event: Any) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)

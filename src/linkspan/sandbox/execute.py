@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Final
 
 from linkspan.sandbox.namespaces import enter
@@ -32,7 +33,7 @@ def execute(
     """Run `command` in the namespaces and return its exit status. Raises OSError when the
     namespaces can't be entered.
     """
-    folder = os.getcwd()
+    folder = Path.cwd()
     watched = _PASSED_ON | {signal.SIGCHLD}
     mask = signal.pthread_sigmask(signal.SIG_BLOCK, watched)
     enter(descriptors)
@@ -60,14 +61,14 @@ def _wait(process: int, watched: set[signal.Signals]) -> int:
 def _become(
     command: Sequence[str],
     environment: Mapping[str, str],
-    folder: str,
+    folder: Path,
     mask: set[int] | set[signal.Signals],
 ) -> None:
     status = 126
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-        os.chdir(folder if os.path.isdir(folder) else "/")
+        os.chdir(folder if folder.is_dir() else "/")
         os.execvpe(command[0], list(command), dict(environment))
     except FileNotFoundError:
         status = 127

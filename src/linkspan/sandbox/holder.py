@@ -1,4 +1,4 @@
-"""The side of a lab's init process that other commands see: start it, talk to it, wait for its end."""
+"""A lab's init process as other commands see it: start it, talk to it, wait for its end."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _kill_holders(folder: Path) -> None:
         if not process.name.isdecimal() or int(process.name) == os.getpid():
             continue
         try:
-            opened = [os.stat(entry) for entry in os.scandir(process / "fd")]
+            opened = [entry.stat() for entry in (process / "fd").iterdir()]
         except OSError:
             continue
         if any(os.path.samestat(found, lock) for found in opened):

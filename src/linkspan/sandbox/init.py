@@ -327,7 +327,11 @@ def main(arguments: list[str]) -> None:
     os.chdir("/")
     raise_descriptor_limit()
     try:
-        kinds = ["mnt", "pid", "net", "uts"] if os.geteuid() == 0 else ["user", "mnt", "pid", "net", "uts"]
+        kinds = (
+            ["mnt", "pid", "net", "uts"]
+            if os.geteuid() == 0
+            else ["user", "mnt", "pid", "net", "uts"]
+        )
         _enter_namespaces()
         if os.fork():
             os._exit(0)

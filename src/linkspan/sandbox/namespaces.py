@@ -92,9 +92,9 @@ def fork_inside(descriptors: Sequence[int], work: Callable[[], int]) -> int:
     does `work`; returns its pid. `work` returns the exit status and never comes back here.
     """
     process = os.fork()
-    if process:
-        return process
-    _leave_with(lambda: _enter_and_work(descriptors, work))
+    if process == 0:
+        _leave_with(lambda: _enter_and_work(descriptors, work))
+    return process
 
 
 def _enter_and_work(descriptors: Sequence[int], work: Callable[[], int]) -> int:

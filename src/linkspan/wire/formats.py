@@ -12,7 +12,7 @@ Octets: TypeAlias = bytes | bytearray | memoryview
 """What can be parsed: anything that holds contiguous bytes."""
 
 
-class BadFormat(ValueError):  # noqa: N818 - says what is bad, as all the house's errors do
+class BadFormat(ValueError):
     """The bytes contradict their format; the message says what was expected and what was found."""
 
 

@@ -128,7 +128,9 @@ class Builder:
                 [
                     add_veth(near, action.interface, self._networks[action.node], action.mac),
                     without_ipv6_address(near),
-                    set_link(near, up=True, mtu=action.mtu, alias=str(Mark(self._lab, action.name))),
+                    set_link(
+                        near, up=True, mtu=action.mtu, alias=str(Mark(self._lab, action.name))
+                    ),
                 ]
             )
         descriptor = open_packet_socket(near)
@@ -203,4 +205,3 @@ class Builder:
         ConfigureInterface: _configure_interface,
         AddDefaultRoute: _add_default_route,
     }
-

@@ -35,7 +35,7 @@ from linkspan.engine.user.ports import Port, StreamPort
 from linkspan.types import PortNumber
 
 BURST: Final = 64
-"""Frames from one port before the next port's turn (NAPI_POLL_WEIGHT, include/linux/netdevice.h)."""
+"""Frames from one port before the next port's turn (NAPI_POLL_WEIGHT, linux/netdevice.h)."""
 
 TICK_SECONDS: Final = 1.0
 """Time between two rounds of ageing."""

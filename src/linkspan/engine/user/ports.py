@@ -111,9 +111,7 @@ def put_tag_back(frame: bytes, protocol: int, tag: int) -> bytes:
     """
     flags, gso, header_length, gso_size, start, offset = struct.unpack_from("=BBHHHH", frame)
     if flags or gso:
-        moved = struct.pack(
-            "=BBHHHH", flags, gso, header_length + 4, gso_size, start + 4, offset
-        )
+        moved = struct.pack("=BBHHHH", flags, gso, header_length + 4, gso_size, start + 4, offset)
     else:
         moved = frame[:VNET_HEADER_BYTES]
     return moved + frame[10:22] + struct.pack("!HH", protocol, tag) + frame[22:]

@@ -193,7 +193,9 @@ class Requests:
     def _refuse_own(self, address: Mac) -> None:
         known = self._dataplane.bridge.fdb.find((NO_VLAN, address))
         if known is not None and known.kind is EntryKind.LOCAL:
-            raise RequestError(f"{format_mac(address)} is an address of the bridge itself and stays")
+            raise RequestError(
+                f"{format_mac(address)} is an address of the bridge itself and stays"
+            )
 
     def _fdb_flush(self, port: str | None = None) -> Value:
         number = None if port is None else self._number(port)

@@ -1,0 +1,44 @@
+# Every target does its own set-up; nothing has to be installed first but Python 3.11 with venv.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-for-tests
+
+.PHONY: demo test bench lint install clean packages
+
+demo: $(STAMP)
+	@$(BIN)/python examples/demo.py
+
+install: $(STAMP)
+	@echo "installed: $(BIN)/linkspan"
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "linkspan needs Python 3.11 or later; make PYTHON=python3.11 … uses another one" >&2; exit 4; }
+	@$(PYTHON) -m venv $(VENV)
+
+$(STAMP): pyproject.toml constraints.txt $(BIN)/python
+	@echo "installing linkspan and its dependencies into $(VENV) …"
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable .
+	@touch $@
+
+$(TEST_STAMP): $(STAMP)
+	@$(BIN)/pip install --quiet --disable-pip-version-check --constraint constraints.txt --editable '.[test]'
+	@touch $@
+
+packages:
+	@sh tests/install-debian-packages.sh
+
+test: packages $(TEST_STAMP) lint
+	$(BIN)/python -m pytest tests
+
+lint: $(TEST_STAMP)
+	$(BIN)/ruff format --check src tests bench examples
+	$(BIN)/ruff check src tests bench examples
+	$(BIN)/mypy
+
+bench: $(TEST_STAMP)
+	$(BIN)/python bench/run.py
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis bench/build

@@ -1,0 +1,234 @@
+"""The command `linkspan`. Each command parses, calls one function and prints what it returns.
+
+Modules that take long to import (netlink codecs, the YAML reader) are imported by the command that
+needs them, so that `linkspan --version` answers at once.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+
+from linkspan import __version__
+from linkspan.errors import LinkspanError
+
+JSON = click.option("--json", "as_json", is_flag=True, help="Print the values as JSON.")
+LAB = click.argument("lab", required=False)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, message="linkspan %(version)s")
+def cli() -> None:
+    """Virtual networks from one file, on a switch that can say why a frame does not arrive."""
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@JSON
+def up(file: Path, as_json: bool) -> None:
+    """Make the lab that FILE declares; a lab that is up already is left alone."""
+    from linkspan.lab.up import up as bring_up
+
+    done = bring_up(file)
+    if as_json:
+        _print_json({"lab": done.place.name, "changed": done.changed})
+    elif done.changed:
+        what = f"{_count(done.bridges, 'bridge')}, {_count(done.nodes, 'node')}"
+        click.echo(f"{done.place.name} is up: {what}, {done.seconds:.2f} s")
+        click.echo(f"next: linkspan show {done.place.name}, linkspan ping {done.place.name}")
+    else:
+        click.echo(f"{done.place.name} is up already; nothing changed")
+
+
+@cli.command()
+@click.argument("lab", metavar="LAB|FILE")
+def down(lab: str) -> None:
+    """Remove a lab and everything that belongs to it."""
+    from linkspan.lab.down import down as take_down
+    from linkspan.lab.find import find_lab
+
+    place = find_lab(_lab_name(lab))
+    take_down(place)
+    click.echo(f"{place.name} is down; nothing of it is left")
+
+
+def _lab_name(text: str) -> str:
+    """The lab's name that the user gave, or that of the file."""
+    if text.endswith((".yaml", ".yml")) or "/" in text:
+        from linkspan.model.load import load
+
+        return load(Path(text)).name
+    return text
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}{'' if number == 1 else 's'}"
+
+
+@cli.command()
+@LAB
+@JSON
+def show(lab: str | None, as_json: bool) -> None:
+    """Show a picture of a lab, then its ports, addresses and counters; without LAB, the only lab,
+    or a list when there are several."""
+    from linkspan.lab.find import places
+
+    if lab is None and len(found := places()) != 1:
+        labs = [{"name": place.name, "running": place.is_alive} for place in found]
+        if as_json:
+            _print_json({"labs": labs})
+        for place in [] if as_json else labs:
+            click.echo(f"{place['name']}  {'running' if place['running'] else 'stale'}")
+        if not as_json and not labs:
+            click.echo("there is no lab; linkspan up FILE makes one")
+        return
+    from linkspan.view import picture, tables
+
+    snapshot = _observe(lab)
+    if as_json:
+        _print_json(snapshot)
+        return
+    parts = [
+        picture(snapshot, columns=_columns(), ascii=not _speaks_utf8()),
+        tables.ports_table(snapshot),
+        tables.addresses_table(snapshot),
+        tables.drops_table(snapshot),
+    ]
+    click.echo("\n\n".join(part for part in parts if part))
+
+
+def _observe(lab: str | None) -> Any:
+    from linkspan.lab.find import find_running
+    from linkspan.lab.observe import observe
+
+    return observe(find_running(lab))
+
+
+def _columns() -> int:
+    import shutil
+
+    return max(60, shutil.get_terminal_size((100, 24)).columns)
+
+
+def _speaks_utf8() -> bool:
+    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
+
+
+def _print_json(value: Any) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
+
+
+@cli.command()
+@LAB
+@JSON
+def ports(lab: str | None, as_json: bool) -> None:
+    """List the ports of a lab's bridges with their options and counters."""
+    from linkspan.view.tables import drops_table, ports_table
+
+    snapshot = _observe(lab)
+    if as_json:
+        _print_json({bridge.name: bridge.ports for bridge in snapshot.bridges})
+        return
+    click.echo("\n\n".join(filter(None, [ports_table(snapshot), drops_table(snapshot)])))
+
+
+@cli.command()
+@LAB
+@JSON
+def fdb(lab: str | None, as_json: bool) -> None:
+    """List the forwarding databases of a lab's bridges."""
+    from linkspan.view.tables import fdb_table
+
+    snapshot = _observe(lab)
+    if as_json:
+        _print_json({bridge.name: bridge.fdb for bridge in snapshot.bridges})
+        return
+    click.echo(fdb_table(snapshot))
+
+
+@cli.command()
+@LAB
+@click.option(
+    "--timeout",
+    type=click.FloatRange(0.05, 60),
+    default=1.0,
+    show_default=True,
+    help="Seconds to wait for each reply.",
+)
+@JSON
+def ping(lab: str | None, timeout: float, as_json: bool) -> None:
+    """Probe who can reach whom, all pairs; exits with 1 when somebody can't."""
+    from linkspan.lab.find import find_running
+    from linkspan.lab.probe import ping as probe
+    from linkspan.view.matrix import ping_matrix
+
+    results = probe(find_running(lab), timeout)
+    if as_json:
+        _print_json(results)
+    else:
+        click.echo(ping_matrix(results, columns=_columns()))
+    if any(reach.result != "reached" for reach in results):
+        sys.exit(1)
+
+
+@cli.command(name="exec", context_settings={"ignore_unknown_options": True})
+@click.argument("node", metavar="NODE|LAB/NODE")
+@click.argument("command", nargs=-1, type=click.UNPROCESSED)
+def execute(node: str, command: Sequence[str]) -> None:
+    """Run COMMAND inside a node, or a shell when there is none; exits with its exit status."""
+    from linkspan.lab.execute import execute_in_node
+    from linkspan.lab.find import find_node
+
+    place, name = find_node(node)
+    sys.exit(execute_in_node(place, name, command))
+
+
+@cli.command()
+def schema() -> None:
+    """Print the JSON Schema of the file, for editors to complete and check it with."""
+    from linkspan.model.schema import json_schema
+
+    _print_json(json_schema())
+
+
+def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = cli.main) -> None:
+    """Run the command line and exit with its status; errors of ours are printed, not raised."""
+    try:
+        run(args=arguments, prog_name="linkspan", standalone_mode=False)
+    except LinkspanError as error:
+        _fail(str(error), error.exit_code)
+    except click.exceptions.Exit as leave:
+        sys.exit(leave.exit_code)
+    except click.Abort:
+        _fail("interrupted", 130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except BrokenPipeError:
+        sys.stderr.close()
+        sys.exit(0)
+    except Exception as error:
+        where = _innermost(error)
+        _fail(
+            f"this is a bug in linkspan {__version__}: {type(error).__name__}: {error} ({where})\n"
+            "  next: please report it with this line and the command",
+            3,
+        )
+
+
+def _innermost(error: BaseException) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return f"{Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else "?"
+
+
+def _fail(text: str, status: int) -> None:
+    click.echo(f"linkspan: {text}", err=True)
+    sys.exit(status)

@@ -1,0 +1,18 @@
+#!/bin/sh
+# Install the Debian packages that the tests use, where that is possible: root, apt, and missing.
+set -eu
+cd "$(dirname "$0")"
+command -v dpkg-query >/dev/null 2>&1 || exit 0
+missing=""
+for package in $(sed 's/#.*//' debian-packages.txt); do
+  dpkg-query -W -f '${Status}' "$package" 2>/dev/null | grep -q 'ok installed' || missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+if [ "$(id -u)" -ne 0 ]; then
+  echo "not installed, since you are not root:$missing (tests that need them will be skipped)" >&2
+  exit 0
+fi
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+# shellcheck disable=SC2086
+apt-get install -y -qq --no-install-recommends $missing
