@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
+from linkspan.model.flaw import MOST_FAULTS, Flaw, brief, label, names_of, resembling
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
@@ -38,9 +38,10 @@ def _references(topology: Topology) -> Iterator[Flaw]:
     for node, interface, port in topology.links():
         path: Path = ("nodes", node, "ports", interface, "bridge")
         if port.bridge not in topology.bridges:
-            if port.bridge not in meant:
+            # One error shows no more of them, and looking for what was meant is slow.
+            if port.bridge not in meant and len(meant) < MOST_FAULTS:
                 meant[port.bridge] = resembling(port.bridge, topology.bridges)
-            near = meant[port.bridge]
+            near = meant.get(port.bridge, "")
             yield Flaw(
                 path,
                 f"{label(path[:4])}: there is no bridge {brief(port.bridge)}",

@@ -131,10 +131,12 @@ class _Composer:
             )
         if event.version not in (None, (1, 2)):
             found = ".".join(map(str, event.version))
+            # The two parsers place the event differently; the directive begins its line.
+            line = self.text[: self.text.find("%YAML")].count("\n") + 1
             self.faults.append(
                 Fault(
                     f"%YAML {found} asks for another version of YAML",
-                    self.place(event),
+                    Place(self.file, line, 1),
                     expected="YAML 1.2",
                     next_step="remove the line",
                 )
@@ -286,7 +288,9 @@ class _Composer:
         mark = error.problem_mark or error.context_mark
         place = Place(self.file, mark.line + 1, mark.column + 1) if mark else None
         step = "check indentation, colons, quotes and brackets near this place"
-        if mark and "\t" in self.text.split("\n")[mark.line][: mark.column + 1]:
+        # A parser that misses something at the end may place that one line further.
+        lines = self.text.split("\n")
+        if mark and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
             step = "indent with spaces"
         return Mistake(
             Fault(
