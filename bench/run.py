@@ -7,6 +7,7 @@ This file only makes the modules beside it importable; harness.py does the work.
 
 from __future__ import annotations
 
+import os
 import runpy
 import sys
 from pathlib import Path
@@ -16,5 +17,7 @@ REPOSITORY = Path(__file__).resolve().parent.parent
 if __name__ == "__main__":
     # As a script only `bench/` itself is on the path; its modules are named from the repository,
     # and the switch that is measured is the one beside them.
-    sys.path[:0] = [str(REPOSITORY), str(REPOSITORY / "src")]
+    paths = [str(REPOSITORY), str(REPOSITORY / "src")]
+    sys.path[:0] = paths
+    os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # for the programs that it starts
     runpy.run_module("bench.harness", run_name="__main__", alter_sys=True)

@@ -109,12 +109,8 @@ class Stage(ExitStack):
                 cwd="/",
             )
         self.callback(self.end, process)
-        if expect:
-            assert process.stdout is not None
-            readable, _, _ = select.select([process.stdout], [], [], COMMAND_LIMIT)
-            line = process.stdout.readline().strip() if readable else ""
-            if line != expect:
-                raise TrialError(f"{' '.join(command)}: not ready: {line or self.complaints()}")
+        if expect and first_line(process) != expect:
+            raise TrialError(f"{' '.join(command)}: not ready: {self.complaints()}")
         return process
 
     def start_reporting(self, command: Sequence[str]) -> subprocess.Popen[str]:
@@ -168,6 +164,13 @@ class Stage(ExitStack):
 
     def _inside(self, namespace: Namespace, command: Sequence[str]) -> list[str]:
         return [str(self.tools / "traffic"), "exec", namespace.path, *command]
+
+
+def first_line(process: subprocess.Popen[str]) -> str:
+    """What a program prints first, without the line break; empty after 20 seconds or at its end."""
+    assert process.stdout is not None
+    readable, _, _ = select.select([process.stdout], [], [], COMMAND_LIMIT)
+    return process.stdout.readline().strip() if readable else ""
 
 
 def finish(process: subprocess.Popen[str], limit: float, text: str = "") -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from bench.contenders.base import Contender
 from bench.contenders.c_loop import CLoop
 from bench.contenders.kernel_bridge import KernelBridge
+from bench.contenders.linkspan_user import LinkspanUser
 from bench.contenders.ovs_userspace import OvsUserspace
 from bench.contenders.vde_switch import VdeSwitch
 from bench.contenders.veth import Veth
@@ -12,6 +13,7 @@ from bench.contenders.veth import Veth
 CONTENDERS: tuple[Contender, ...] = (
     Veth(),
     KernelBridge(),
+    LinkspanUser(),
     CLoop(),
     VdeSwitch(),
     OvsUserspace(),
