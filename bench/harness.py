@@ -1,7 +1,8 @@
 """A whole run: the command line, the rounds, the report.
 
 Each round gives every contender one trial, in an order that rotates from round to round, on fresh
-namespaces. Rounds stop early rather than pass the limit of six minutes (one with --quick). The
+namespaces. Unless their number was
+asked for, rounds stop early rather than pass six minutes (one with --quick). The
 report is printed; a full run also writes it to `bench/results.md`, shorter ones only where
 `--output` says, so that a glance does not replace the record. Progress goes to standard error.
 
@@ -12,6 +13,7 @@ Exit status: 0 done (whether or not targets are met), 1 a contender failed, 2 wr
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -122,7 +124,7 @@ def measure(
     contenders: Sequence[Contender], durations: Durations, rounds: int, limit: float
 ) -> tuple[Report, bool]:
     """A whole run: the report, and whether every present contender came through."""
-    begin = time.monotonic()
+    begin, load = time.monotonic(), os.getloadavg()[0]
     absent = {c.name: why for c in contenders if (why := c.missing())}
     present = [contender for contender in contenders if contender.name not in absent]
     with tempfile.TemporaryDirectory(prefix=f"linkspan-bench-{os.getpid()}-") as folder:
@@ -140,7 +142,7 @@ def measure(
         for c in contenders
     )
     seconds = time.monotonic() - begin
-    now = circumstances_now(record.rounds, seconds, str(durations))
+    now = circumstances_now(load, record.rounds, seconds, str(durations))
     return Report(now, entrants, tuple(record.samples)), not record.troubles
 
 
@@ -173,7 +175,7 @@ def bench(options: argparse.Namespace) -> int:
         options.only,
         QUICK if quick else FULL,
         options.rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS),
-        QUICK_LIMIT if quick else FULL_LIMIT,
+        math.inf if options.rounds else QUICK_LIMIT if quick else FULL_LIMIT,
     )
     text = render(report)
     print(text, end="")

@@ -32,13 +32,17 @@ class Entrant:
 
 @dataclass(frozen=True, slots=True)
 class Circumstances:
-    """Where, when and how long was measured."""
+    """Where, when and how long was measured.
+
+    `load` is what else the machine did: its load average over the minute before the first round.
+    """
 
     date: str
     processor: str
     cores: int
     kernel: str
     python: str
+    load: float
     rounds: int
     seconds: float
     durations: str
@@ -54,7 +58,7 @@ class Report:
     targets: tuple[Target, ...] = TARGETS
 
 
-def circumstances_now(rounds: int, seconds: float, durations: str) -> Circumstances:
+def circumstances_now(load: float, rounds: int, seconds: float, durations: str) -> Circumstances:
     """The machine as it is, at the present time."""
     described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
@@ -64,6 +68,7 @@ def circumstances_now(rounds: int, seconds: float, durations: str) -> Circumstan
         cores=os.cpu_count() or 1,
         kernel=platform.release(),
         python=platform.python_version(),
+        load=load,
         rounds=rounds,
         seconds=seconds,
         durations=durations,
@@ -143,7 +148,7 @@ def render(report: Report) -> str:
     count = f"{where.rounds} round{'' if where.rounds == 1 else 's'}"
     head = (
         f"{where.date} · {where.processor}, {where.cores} cores · Linux {where.kernel} · "
-        f"Python {where.python}\n\n"
+        f"Python {where.python} · load before {where.load:.2f}\n\n"
         f"{count} in {where.seconds:.0f} s; in each, every contender once, in changing order, "
         f"on fresh namespaces. {where.durations}"
     )
