@@ -1,10 +1,10 @@
 """A whole run: the command line, the rounds, the report.
 
 Each round gives every contender one trial, in an order that rotates from round to round, on fresh
-namespaces. Unless their number was
-asked for, rounds stop early rather than pass six minutes (one with --quick). The
-report is printed; a full run also writes it to `bench/results.md`, shorter ones only where
-`--output` says, so that a glance does not replace the record. Progress goes to standard error.
+namespaces. Unless their number was asked for, rounds stop early rather than pass six minutes (one
+with --quick). The report is printed; a full run also writes it to `bench/results.md`, shorter ones
+only where `--output` says, so that a glance does not replace the record. Progress goes to standard
+error.
 
 Exit status: 0 done (whether or not targets are met), 1 a contender failed, 2 wrong arguments,
 4 not root or no compiler.
