@@ -63,6 +63,7 @@ class Dataplane:
         self._epoll = select.epoll()
         self._serve: dict[int, Callable[[int], None]] = {}
         self._writers: dict[PortNumber, Callable[[bytes], object]] = {}
+        self._waiting: set[StreamPort] = set()
         self._due = 0.0
         assert isinstance(self.control, selectors.EpollSelector)
         self._watch(self.control.fileno(), select.EPOLLIN, self._serve_control)
@@ -87,7 +88,7 @@ class Dataplane:
             if ready & select.EPOLLOUT:
                 port.flush()
             if ready & ~select.EPOLLOUT:
-                self._pump(port)
+                self._pump_stream(port)
 
         if descriptor in self._serve:
             self._epoll.modify(descriptor, events)
@@ -110,10 +111,13 @@ class Dataplane:
         poll = self._epoll.poll
         serve = self._serve
         while self.running:
-            for descriptor, events in poll(TICK_SECONDS):
+            for descriptor, events in poll(0 if self._waiting else TICK_SECONDS):
                 handler = serve.get(descriptor)
                 if handler is not None:  # an earlier one of this round may have closed it
                     handler(events)
+            waiting, self._waiting = self._waiting, set()
+            for port in waiting:
+                self._pump_stream(port)
             now = time.monotonic()
             if now >= self._due:
                 self._due = now + TICK_SECONDS
@@ -128,6 +132,12 @@ class Dataplane:
         events = expire(self.bridge, now)
         if events:
             self._report(events)
+
+    def _pump_stream(self, port: StreamPort) -> None:
+        """One read may hold more frames than a turn takes, and epoll does not know of those."""
+        self._pump(port)
+        if port.has_frames:
+            self._waiting.add(port)
 
     def _pump(self, port: Port) -> None:
         bridge, writers = self.bridge, self._writers

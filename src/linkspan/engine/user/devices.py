@@ -10,6 +10,7 @@ packet(7) (packet sockets).
 
 from __future__ import annotations
 
+import enum
 import fcntl
 import os
 import socket
@@ -36,6 +37,13 @@ SOCKET_BUFFER_BYTES: Final = 8 << 20
 """Queue of a packet socket: about a hundred frames of 64 KiB, where the privilege allows it."""
 
 TUN_DEVICE: Final = Path("/dev/net/tun")
+
+
+class Direction(enum.Enum):
+    """Which queue of a socket: its option for the privileged, and the one for all (socket(7))."""
+
+    RECEIVE = (_SO_RCVBUFFORCE, socket.SO_RCVBUF)
+    SEND = (_SO_SNDBUFFORCE, socket.SO_SNDBUF)
 
 
 def open_tap(name: str) -> int:
@@ -78,14 +86,8 @@ def open_packet_socket(interface: str) -> int:
         sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
         sock.setsockopt(_SOL_PACKET, _PACKET_VNET_HDR, 1)
         sock.setsockopt(_SOL_PACKET, _PACKET_AUXDATA, 1)
-        for forced, ordinary in (
-            (_SO_RCVBUFFORCE, socket.SO_RCVBUF),
-            (_SO_SNDBUFFORCE, socket.SO_SNDBUF),
-        ):
-            try:
-                sock.setsockopt(socket.SOL_SOCKET, forced, SOCKET_BUFFER_BYTES)
-            except PermissionError:
-                sock.setsockopt(socket.SOL_SOCKET, ordinary, SOCKET_BUFFER_BYTES)
+        for direction in Direction:
+            enlarge_buffer(sock, direction, SOCKET_BUFFER_BYTES)
         sock.bind((interface, _ETH_P_ALL))
         index = socket.if_nametoindex(interface)
         membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
@@ -94,6 +96,15 @@ def open_packet_socket(interface: str) -> int:
         sock.close()
         raise
     return sock.detach()
+
+
+def enlarge_buffer(sock: socket.socket, direction: Direction, size: int) -> None:
+    """Ask for a queue of `size` bytes; without CAP_NET_ADMIN the system's limit holds."""
+    forced, ordinary = direction.value
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, forced, size)
+    except PermissionError:
+        sock.setsockopt(socket.SOL_SOCKET, ordinary, size)
 
 
 def open_unix_socket(path: Path, kind: socket.SocketKind) -> int:

@@ -25,13 +25,17 @@ from functools import partial
 from typing import Final
 
 from linkspan.bridge.reasons import Reason
-from linkspan.engine.user.devices import VNET_HEADER_BYTES
+from linkspan.engine.user.devices import VNET_HEADER_BYTES, Direction, enlarge_buffer
 from linkspan.types import PortNumber
 from linkspan.wire.formats import BadFormat
 from linkspan.wire.segment import complete
 
 LARGEST_READ: Final = VNET_HEADER_BYTES + 65536 + 64
 """A frame of the largest IP packet with its headers, tags and vnet header, in bytes."""
+
+PEER_BUFFER_BYTES: Final = 1 << 20
+"""Queue towards the peer of a stream port: enough for a burst of TCP, little for one that stalls.
+"""
 
 _PLAIN: Final = bytes(VNET_HEADER_BYTES)
 _LENGTH: Final = struct.Struct("!I")
@@ -136,7 +140,7 @@ class DatagramPort(Port):
     def _write(self, frame: bytes) -> None:
         if self._peer is None:
             raise OSError(errno.ENOTCONN, "no peer has sent anything yet")
-        for segment in _complete(self, frame):
+        for segment in _complete(frame):
             self._sock.sendto(segment, self._peer)
 
     def close(self) -> None:
@@ -170,6 +174,11 @@ class StreamPort(Port):
         self.read = self._read
         self.write = self._write
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether whole frames wait here that were received already."""
+        return bool(self._frames)
+
     def accept(self) -> None:
         """Take a new peer in the place of the old one."""
         try:
@@ -178,6 +187,7 @@ class StreamPort(Port):
             return
         self.hang_up()
         peer.setblocking(False)
+        enlarge_buffer(peer, Direction.SEND, PEER_BUFFER_BYTES)
         self._peer = peer
         self._watch(self, peer.fileno(), False)
 
@@ -232,7 +242,7 @@ class StreamPort(Port):
             raise OSError(errno.ENOTCONN, "no peer")
         if self._unsent:
             raise BlockingIOError(errno.EAGAIN, "the peer does not read")
-        parts = _complete(self, frame)
+        parts = _complete(frame)
         self._send(b"".join([_LENGTH.pack(len(part)) + part for part in parts]))
 
     def _send(self, data: bytes) -> None:
@@ -266,9 +276,8 @@ class StreamPort(Port):
         self._listening.close()
 
 
-def _complete(port: Port, frame: bytes) -> list[bytes]:
+def _complete(frame: bytes) -> list[bytes]:
     try:
         return complete(frame)
-    except BadFormat:
-        port.drop(Reason.DEV_HDR)
-        return []
+    except BadFormat as error:
+        raise OSError(errno.EINVAL, str(error)) from None
