@@ -16,14 +16,15 @@ Four things keep it true. First, an entry is void as soon as the bridge's genera
 Second, learning does not move the generation, so the cache tells the bridge which addresses its
 entries rely on: the destination, found or not, and the source, which a hit does not learn again.
 Third, a verdict that just taught something is not kept: the second frame of a flow is. Finally,
-a hit does not touch the FDB; `collect` afterwards tells it when each source was last seen. It
-must run before `expire`, and does no harm at any other time.
+a hit does not touch the FDB; `collect` afterwards tells it when each source was last seen, and
+adds up the counters. It must run before `expire`, and does no harm at any other time.
 
 A table that is full is emptied, so that one port's flood never costs another port an entry.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, TypeAlias
 
 from linkspan.bridge.decide import TAG_TYPES
@@ -111,18 +112,17 @@ class VerdictCache:
 
     def insert(self, bridge: Bridge, verdict: Verdict, frame: bytes, now: float) -> None:
         """Keep a verdict that is cacheable and taught nothing; `now` is in seconds."""
-        table = self.of(verdict.ingress)
-        if len(table) >= self.max_entries:
-            self._collect(bridge, verdict.ingress, table)
+        table, key = self.of(verdict.ingress), key_of(frame)
+        if (replaced := table.get(key)) is not None:
+            self._settle(bridge, verdict.ingress, (replaced,))
+        elif len(table) >= self.max_entries:
+            self._settle(bridge, verdict.ingress, table.values())
             table.clear()
         destination = Mac(frame[:6])
         relied_on = [] if is_group(destination) else [(verdict.vlan, destination)]
         if verdict.learn is not None:
             relied_on.append(verdict.learn)
         bridge.rely_on(relied_on)
-        key = key_of(frame)
-        if key in table:
-            self._count(verdict.ingress, table[key])
         limits = (bridge.ports[port].longest_frame for port in verdict.egress if port != HOST_PORT)
         table[key] = CacheEntry(
             bridge.generation,
@@ -136,32 +136,30 @@ class VerdictCache:
     def collect(self, bridge: Bridge, now: float) -> None:
         """Tell the FDB what was seen since the last time, and drop void entries."""
         for ingress, table in self._tables.items():
-            self._collect(bridge, ingress, table)
+            self._settle(bridge, ingress, table.values())
             void = [key for key, kept in table.items() if kept.generation != bridge.generation]
             for key in void:
                 del table[key]
         self._collected = now
 
-    def _collect(self, bridge: Bridge, ingress: PortNumber, table: dict[bytes, CacheEntry]) -> None:
-        """Refresh the sources of one table. An address that lives elsewhere by now is left alone:
-        its entry is void, and what it saw is older than the move."""
-        fdb = bridge.fdb
-        for kept in table.values():
-            self._count(ingress, kept)
-            if kept.learn is not None and kept.last_used >= self._collected:
-                entry = fdb.find(kept.learn)
-                if entry is not None and entry.port == ingress:
-                    fdb.refresh(entry, kept.last_used)
-
-    def _count(self, ingress: PortNumber, kept: CacheEntry) -> None:
-        """Move an entry's counters to where they outlive it."""
-        if kept.frames:
-            flow = (ingress, kept.egress, kept.reason)
-            frames, size = self._counts.get(flow, (0, 0))
-            self._counts[flow] = (frames + kept.frames, size + kept.bytes)
-            kept.frames = kept.bytes = 0
-
     def take_counts(self) -> dict[Flow, tuple[int, int]]:
         """Frames and bytes that hits were counted for up to the last `collect`, and forget them."""
         counts, self._counts = self._counts, {}
         return counts
+
+    def _settle(self, bridge: Bridge, ingress: PortNumber, entries: Iterable[CacheEntry]) -> None:
+        """Bring what hits left in entries of one table to where it outlives them.
+
+        A source that lives elsewhere by now is left alone: what was seen is older than the move.
+        """
+        fdb = bridge.fdb
+        for kept in entries:
+            if kept.frames:
+                flow = (ingress, kept.egress, kept.reason)
+                frames, size = self._counts.get(flow, (0, 0))
+                self._counts[flow] = (frames + kept.frames, size + kept.bytes)
+                kept.frames = kept.bytes = 0
+            if kept.learn is not None and kept.last_used >= self._collected:
+                entry = fdb.find(kept.learn)
+                if entry is not None and entry.port == ingress:
+                    fdb.refresh(entry, kept.last_used)

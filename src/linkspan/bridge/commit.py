@@ -84,8 +84,10 @@ def commit(bridge: Bridge, verdict: Verdict, now: float) -> tuple[Event, ...]:
             return (learned,)
         bridge.address_changed(evicted.address)
         return (_left(Evicted, evicted), learned)
-    if entry.port == ingress or not entry.may_move:
+    if entry.port == ingress:
         fdb.refresh(entry, now)
+        return ()
+    if not entry.may_move:
         return ()
     old = entry.port
     fdb.move(learn, ingress, now)

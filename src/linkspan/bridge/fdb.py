@@ -63,7 +63,7 @@ class Entry:
     port: PortNumber
     kind: EntryKind
     updated: float
-    """When the address was last seen as a source, or configured."""
+    """When a learned address was last seen as a source; when another was configured."""
     ticket: _Ticket | None = None
 
     @property
@@ -118,8 +118,9 @@ class Fdb:
         return evicted
 
     def refresh(self, entry: Entry, seen: float) -> None:
-        """Note that an address was seen; an older time than known changes nothing."""
-        if seen > entry.updated:
+        """Note that an address was seen. An older time than known changes nothing, and only what
+        was learned has an age."""
+        if seen > entry.updated and entry.kind is EntryKind.LEARNED:
             entry.updated = seen
 
     def move(self, address: Address, port: PortNumber, now: float) -> None:
