@@ -17,7 +17,7 @@ import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 from linkspan.errors import Missing, Refusal
 
@@ -29,6 +29,9 @@ UNREAD_BYTES: Final = 8 << 20
 
 _DESCRIPTORS = 250
 """Descriptors in one message; the kernel's limit is SCM_MAX_FD, 253 (include/net/scm.h)."""
+
+_UNCLAIMED_DESCRIPTORS = 4096
+"""Descriptors that may wait for the line they belong to."""
 
 Value = dict[str, Any]
 Handler = Callable[["Connection", Value, list[int]], Value]
@@ -65,7 +68,7 @@ class Connection:
     def readable(self, handle: Handler) -> None:
         """Take what has come and answer every whole request in it."""
         try:
-            data, descriptors, _, _ = socket.recv_fds(self.sock, 1 << 16, _DESCRIPTORS)
+            data, descriptors = _receive(self.sock)
         except BlockingIOError:
             return
         except OSError:
@@ -82,6 +85,8 @@ class Connection:
             self._answer(line, handle)
         if len(self._received) > LINE_BYTES:
             self.send({"ok": False, "error": f"request longer than {LINE_BYTES} bytes"})
+            self.close()
+        if len(self._descriptors) > _UNCLAIMED_DESCRIPTORS:
             self.close()
 
     def _answer(self, line: bytes, handle: Handler) -> None:
@@ -111,6 +116,8 @@ class Connection:
     def _send_with_descriptors(self, line: bytes, descriptors: Sequence[int]) -> None:
         self.sock.settimeout(5)
         try:
+            self.sock.sendall(self._unsent)
+            self._unsent.clear()
             send_line(self.sock, line, descriptors)
             self.sock.setblocking(False)
         except OSError:
@@ -129,7 +136,7 @@ class Connection:
 
 def _parse(line: bytes) -> Value:
     try:
-        request = json.loads(line)
+        request = json.loads(line, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise RequestError(f"not a line of JSON: {error}") from None
     if not isinstance(request, dict) or not isinstance(request.get("op"), str):
@@ -137,9 +144,22 @@ def _parse(line: bytes) -> Value:
     return request
 
 
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is not a number in JSON")
+
+
 def _close_all(descriptors: Sequence[int]) -> None:
     for descriptor in descriptors:
         os.close(descriptor)
+
+
+def _receive(sock: socket.socket) -> tuple[bytes, list[int]]:
+    """Bytes and descriptors; a program that we start later does not inherit these."""
+    data, descriptors, _, _ = socket.recv_fds(sock, 1 << 16, _DESCRIPTORS)
+    for descriptor in descriptors:
+        # recv_fds of Python 3.11 takes flags, MSG_CMSG_CLOEXEC among them, and forgets them.
+        os.set_inheritable(descriptor, False)
+    return data, descriptors
 
 
 def send_line(sock: socket.socket, line: bytes, descriptors: Sequence[int]) -> None:
@@ -160,25 +180,18 @@ def send_line(sock: socket.socket, line: bytes, descriptors: Sequence[int]) -> N
 class Client:
     """A blocking client: `call` sends one request and returns its answer."""
 
-    def __init__(self, path: Path, timeout: float = 30.0) -> None:
-        """Connect to the socket at `path`; `timeout` in seconds holds for every call.
+    def __init__(
+        self, path: Path, timeout: float = 30.0, connected: socket.socket | None = None
+    ) -> None:
+        """Connect to the socket at `path`, or use one that is connected to its server already;
+        `timeout` in seconds holds for every call.
 
         Raises Missing when nobody listens there.
         """
         self.path = path
         self._received = bytearray()
-        self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._sock = connected or connect(path, timeout)
         self._sock.settimeout(timeout)
-        try:
-            # sun_path holds 108 bytes only; a path through a directory descriptor is always short.
-            directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-            try:
-                self._sock.connect(f"/proc/self/fd/{directory}/{path.name}")
-            finally:
-                os.close(directory)
-        except OSError as error:
-            self._sock.close()
-            raise Missing(f"nobody answers at {path}: {error.strerror}") from None
 
     def __enter__(self) -> Client:
         return self
@@ -214,7 +227,7 @@ class Client:
         """Read one line: an answer, or an event after `{"op": "events"}`."""
         descriptors: list[int] = []
         while (end := self._received.find(b"\n")) < 0:
-            data, given, _, _ = socket.recv_fds(self._sock, 1 << 16, _DESCRIPTORS)
+            data, given = _receive(self._sock)
             descriptors += given
             if not data:
                 _close_all(descriptors)
@@ -224,6 +237,23 @@ class Client:
         del self._received[: end + 1]
         value: Value = json.loads(line)
         return value, descriptors
+
+
+def connect(path: Path, timeout: float) -> socket.socket:
+    """A connection to the socket at `path`. Raises Missing when nobody listens there."""
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.settimeout(timeout)
+    try:
+        # sun_path holds 108 bytes only; a path through a directory descriptor is always short.
+        directory = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            sock.connect(f"/proc/self/fd/{directory}/{path.name}")
+        finally:
+            os.close(directory)
+    except OSError as error:
+        sock.close()
+        raise Missing(f"nobody answers at {path}: {error.strerror or error}") from None
+    return sock
 
 
 def listen(path: Path) -> socket.socket:

@@ -42,6 +42,10 @@ class Server:
         if len(self.connections) >= CONNECTIONS:
             sock.close()
             return
+        self.adopt(sock)
+
+    def adopt(self, sock: socket.socket) -> Connection:
+        """Serve a client that is connected already."""
         connection = Connection(sock)
         number = connection.fileno()
         self.connections[number] = connection
@@ -50,6 +54,7 @@ class Server:
             selectors.EVENT_READ,
             lambda events: self._serve(connection, number, events),
         )
+        return connection
 
     def _serve(self, connection: Connection, number: int, events: int) -> None:
         if events & selectors.EVENT_WRITE:
@@ -69,7 +74,9 @@ class Server:
             self._selector.modify(number, selectors.EVENT_READ | write, key.data)
 
     def _forget(self, connection: Connection, number: int) -> None:
-        if self.connections.pop(number, None) is not None:
+        # By now the number may be that of a client who came in the same round.
+        if self.connections.get(number) is connection:
+            del self.connections[number]
             self._selector.unregister(number)
             self._closed(connection)
 
