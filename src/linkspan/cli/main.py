@@ -31,11 +31,21 @@ def cli() -> None:
 @JSON
 def up(file: Path, as_json: bool) -> None:
     """Make the lab that FILE declares; a lab that is up already is left alone."""
+    from linkspan.cli.progress import ProgressLine
     from linkspan.lab.up import up as bring_up
 
-    done = bring_up(file)
+    with ProgressLine() as progress:
+        done = bring_up(file, progress)
     if as_json:
-        _print_json({"lab": done.place.name, "changed": done.changed})
+        _print_json(
+            {
+                "lab": done.place.name,
+                "changed": done.changed,
+                "bridges": done.bridges,
+                "nodes": done.nodes,
+                "seconds": round(done.seconds, 2),
+            }
+        )
     elif done.changed:
         what = f"{_count(done.bridges, 'bridge')}, {_count(done.nodes, 'node')}"
         click.echo(f"{done.place.name} is up: {what}, {done.seconds:.2f} s")
@@ -46,14 +56,18 @@ def up(file: Path, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("lab", metavar="LAB|FILE")
-def down(lab: str) -> None:
+@JSON
+def down(lab: str, as_json: bool) -> None:
     """Remove a lab and everything that belongs to it."""
     from linkspan.lab.down import down as take_down
     from linkspan.lab.find import find_lab
 
     place = find_lab(_lab_name(lab))
     take_down(place)
-    click.echo(f"{place.name} is down; nothing of it is left")
+    if as_json:
+        _print_json({"lab": place.name})
+    else:
+        click.echo(f"{place.name} is down; nothing of it is left")
 
 
 def _lab_name(text: str) -> str:
@@ -205,7 +219,7 @@ def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = cli.m
         _fail(str(error), error.exit_code)
     except click.exceptions.Exit as leave:
         sys.exit(leave.exit_code)
-    except click.Abort:
+    except (click.Abort, KeyboardInterrupt):
         _fail("interrupted", 130)
     except click.ClickException as error:
         error.show()

@@ -3,8 +3,10 @@
 One process opens a raw socket in each node's namespace; what leaves it goes through that node's
 own stack, routes and interface, like any program's traffic. All echoes are under way at once, a
 few hundred at a time, and each is sent again once, since the first may be spent on resolving the
-neighbour. Where no reply comes to an IPv4 address on the node's own network, ARP tells
-whether the neighbour is there at all: the difference between a filter and a broken wire.
+neighbour. Echoes that are under way together wait for each other, so the times come from a second
+pass over those who were reached, one echo at a time. Where no reply comes to an IPv4 address on
+the node's own network, ARP tells whether the neighbour is there at all: the difference between a
+filter and a broken wire.
 """
 
 from __future__ import annotations
@@ -37,6 +39,12 @@ from linkspan.wire.probe import parse_resolved, resolve_request
 TRIES: Final = 2
 UNDER_WAY: Final = 256
 """Echoes waiting for a reply at one time."""
+
+MEASURED: Final = 1000
+"""Most echoes of the second pass; the others keep the time of the first."""
+
+MEASURING_SECONDS: Final = 3.0
+"""Longest time that the second pass takes."""
 
 _DATA: Final = b"linkspan ping"
 _ETH_P_ARP = 0x0806
@@ -103,20 +111,24 @@ class _Prober:
     timeout: float
     sockets: dict[tuple[str, int], socket.socket] = field(default_factory=dict)
     waiting: dict[int, Probe] = field(default_factory=dict)
+    selector: selectors.BaseSelector = field(default_factory=selectors.DefaultSelector)
 
     def run(self) -> list[Reach]:
         raise_descriptor_limit()
         with contextlib.ExitStack() as stack:
             networks = {node: fetch_network(self.init, node) for node in self.owned}
             stack.callback(close_all, list(networks.values()))
+            stack.callback(self.selector.close)
             for node, network in networks.items():
                 with inside(network):
                     for version, kind in _KINDS.items():
                         sock = stack.enter_context(socket.socket(*kind))
                         sock.setblocking(False)
                         self.sockets[node, version] = sock
+                        self.selector.register(sock, selectors.EVENT_READ)
             probes = list(self._probes())
             self._send_all([probe for probe in probes if not probe.result])
+            self._measure([probe for probe in probes if probe.result == "reached"])
             _ask_neighbours(probes, networks, self.timeout)
             return [probe.reach() for probe in probes]
 
@@ -134,18 +146,27 @@ class _Prober:
 
     def _send_all(self, probes: Sequence[Probe]) -> None:
         todo = list(reversed(probes))
-        with selectors.DefaultSelector() as selector:
-            for sock in self.sockets.values():
-                selector.register(sock, selectors.EVENT_READ)
-            while todo or self.waiting:
-                while todo and len(self.waiting) < UNDER_WAY:
-                    self._send(todo.pop())
-                if not self.waiting:
-                    continue
-                for key, _ in selector.select(self._patience()):
-                    assert isinstance(key.fileobj, socket.socket)
-                    self._receive(key.fileobj)
-                todo += self._overdue()
+        while todo or self.waiting:
+            while todo and len(self.waiting) < UNDER_WAY:
+                self._send(todo.pop())
+            if not self.waiting:
+                continue
+            for key, _ in self.selector.select(self._patience()):
+                assert isinstance(key.fileobj, socket.socket)
+                self._receive(key.fileobj)
+            todo += self._overdue()
+
+    def _measure(self, reached: Sequence[Probe]) -> None:
+        """Take the time of one echo after the other, each under a number of its own."""
+        end = time.perf_counter() + MEASURING_SECONDS
+        first = max((probe.number for probe in reached), default=0) + 1
+        for number, probe in enumerate(reached[:MEASURED], first):
+            if time.perf_counter() > end:
+                return
+            alone = Probe(probe.source, probe.destination, probe.address, number)
+            self._send_all([alone])
+            if alone.result == "reached":
+                probe.milliseconds = alone.milliseconds
 
     def _send(self, probe: Probe) -> None:
         version = ipaddress.ip_address(probe.address).version

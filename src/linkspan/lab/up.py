@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 
 from linkspan.control.lines import Client
-from linkspan.engine.user.build import Builder
+from linkspan.engine.user.build import Builder, Progress
 from linkspan.errors import Fault, LinkspanError, Mistake, Refusal
 from linkspan.lab.find import Place
 from linkspan.model.load import load
@@ -41,8 +41,9 @@ class Up:
     seconds: float
 
 
-def up(file: Path) -> Up:
-    """Make the lab that a file declares.
+def up(file: Path, progress: Progress | None = None) -> Up:
+    """Make the lab that a file declares; `progress` is called, in another process, before each
+    action with the number of those done, of all, and the action.
 
     Raises Mistake (nothing was touched), Refusal (everything was undone) or Missing.
     """
@@ -53,8 +54,10 @@ def up(file: Path) -> Up:
     if lock is None:
         _require_equal(place, topology)
     else:
+        init = _start(place.folder, lock, topology)
         try:
-            _make(place.folder, lock, topology, build(topology))
+            with init:
+                _make(place.folder, init, topology, build(topology), progress)
         except BaseException:
             holder.end(place.folder)
             raise
@@ -82,22 +85,36 @@ def _require_equal(place: Place, topology: Topology) -> None:
     )
 
 
-def _make(folder: Path, lock: int, topology: Topology, actions: Sequence[Action]) -> None:
-    _write_files(folder / "etc", topology)
-    init = holder.start(folder, lock)
-    os.close(lock)
-    with init:
-        _, lab = init.call_for_descriptors("fetch", name="lab")
-        try:
-            run_inside(lab, lambda: Builder(topology.name, folder, init).run(actions))
-        finally:
-            close_all(lab)
-        for bridge in topology.bridges:
-            wait_for_switch(folder, bridge)
-        temporary = folder / f"{state.TOPOLOGY}.new"
-        temporary.write_bytes(msgspec.json.encode(topology))
-        temporary.rename(folder / state.TOPOLOGY)
-        init.call("commit")
+def _start(folder: Path, lock: int, topology: Topology) -> Client:
+    """Start the lab's init process, to which the lock passes; leaves nothing when that fails."""
+    try:
+        _write_files(folder / "etc", topology)
+        return holder.start(folder, lock)
+    except BaseException:
+        state.remove(folder, lock)
+        raise
+    finally:
+        os.close(lock)
+
+
+def _make(
+    folder: Path,
+    init: Client,
+    topology: Topology,
+    actions: Sequence[Action],
+    progress: Progress | None,
+) -> None:
+    _, lab = init.call_for_descriptors("fetch", name="lab")
+    try:
+        run_inside(lab, lambda: Builder(topology.name, folder, init).run(actions, progress))
+    finally:
+        close_all(lab)
+    for bridge in topology.bridges:
+        wait_for_switch(folder, bridge)
+    temporary = folder / f"{state.TOPOLOGY}.new"
+    temporary.write_bytes(msgspec.json.encode(topology))
+    temporary.rename(folder / state.TOPOLOGY)
+    init.call("commit")
 
 
 def wait_for_switch(folder: Path, bridge: str, seconds: float = 20.0) -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import select
+import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 from linkspan.control.lines import Client
+from linkspan.control.lines import connect as connect_socket
 from linkspan.errors import Missing, Refusal
 from linkspan.sandbox import state
+
+PATIENCE: Final = 5.0
+"""Seconds that a process gets to end, or to show up, before it is killed."""
 
 
 def connect(folder: Path) -> Client:
@@ -21,40 +31,41 @@ def connect(folder: Path) -> Client:
 def start(folder: Path, lock: int) -> Client:
     """Start a lab's init process, which inherits the lock; returns the builder's connection.
 
+    The connection is there before the process, so that the lab ends with it from the first moment.
     Raises Missing when the kernel does not give us namespaces.
     """
-    read, write = os.pipe()
+    ours, theirs = socket.socketpair()
     log = os.open(folder / state.LOG, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
-    with open(read) as answer:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "linkspan.sandbox.init", folder, str(lock), str(write)],
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-            pass_fds=(lock, write),
-            start_new_session=True,
-        )
-        os.close(write)
-        os.close(log)
-        line = answer.readline().strip()
-    process.wait()
-    if line != "ok":
+    with theirs:
+        try:
+            process = subprocess.Popen(
+                [
+                    *(sys.executable, "-P", "-m", "linkspan.sandbox.init"),
+                    *(str(folder), str(lock), str(theirs.fileno())),
+                ],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                pass_fds=(lock, theirs.fileno()),
+                start_new_session=True,
+            )
+        finally:
+            os.close(log)
+    client = Client(folder / state.INIT_SOCKET, connected=ours)
+    try:
+        process.wait()
+        answer, _ = client.read()
+    except OSError:
+        text = (folder / state.LOG).read_text(errors="replace").strip()
+        answer = {"ok": False, "error": f"the lab's init process did not start: {text}"}
+    if not answer["ok"]:
+        client.close()
         raise Missing(
-            f"no namespaces for the lab: {line.removeprefix('no: ') or 'init did not start'}\n"
+            f"the kernel gives us no namespaces for the lab: {answer['error']}\n"
             f"  next: run as root, or allow user namespaces"
             f" (sysctl kernel.unprivileged_userns_clone, user.max_user_namespaces)"
         )
-    return connect(folder)
-
-
-def wait_for_end(folder: Path, seconds: float) -> bool:
-    """Wait until no process holds the lab's lock; False when one still does after `seconds`."""
-    deadline = time.monotonic() + seconds
-    while state.is_alive(folder):
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.005)
-    return True
+    return client
 
 
 def end(folder: Path) -> None:
@@ -62,25 +73,62 @@ def end(folder: Path) -> None:
 
     Raises Refusal when a process that isn't ours to kill holds the lock.
     """
-    if state.is_alive(folder):
-        _ask_to_end(folder)
-        if not wait_for_end(folder, 5.0):
-            _kill_holders(folder)
-            if not wait_for_end(folder, 5.0):
+    deadline = time.monotonic() + PATIENCE
+    killed = False
+    while not state.clear(folder):
+        process = _open_process(folder)
+        if process is not None:
+            _end_process(folder, process)
+            state.clear(folder)
+            return
+        # Somebody brings the lab up and has not started its init process yet, or that has been
+        # killed and its last children are about to follow.
+        if time.monotonic() > deadline:
+            if killed:
                 raise Refusal(f"a process still holds {folder / state.LOCK} and can't be ended")
-    state.remove(folder)
+            _kill_holders(folder)
+            killed, deadline = True, time.monotonic() + PATIENCE
+        time.sleep(0.005)
 
 
-def _ask_to_end(folder: Path) -> None:
+def _open_process(folder: Path) -> int | None:
+    """A pidfd of the process that listens on a lab's control socket (SO_PEERCRED, unix(7))."""
     try:
-        with Client(folder / state.INIT_SOCKET, timeout=5.0) as client:
+        with connect_socket(folder / state.INIT_SOCKET, PATIENCE) as sock:
+            credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+        return os.pidfd_open(struct.unpack("=iII", credentials)[0])
+    except (Missing, OSError):
+        return None
+
+
+def _end_process(folder: Path, process: int) -> None:
+    """End an init process and wait until it has; the kernel has ended its children by then
+    (`zap_pid_ns_processes`, kernel/pid_namespace.c).
+    """
+    try:
+        with (
+            contextlib.suppress(Missing, Refusal),
+            Client(folder / state.INIT_SOCKET, PATIENCE) as client,
+        ):
             client.call("shutdown")
-    except (Missing, Refusal):
-        return
+        if not _has_ended(process):
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(process, signal.SIGKILL)
+            if not _has_ended(process):
+                raise Refusal(f"the init process of {folder} can't be ended")
+    finally:
+        os.close(process)
+
+
+def _has_ended(process: int) -> bool:
+    """Whether a process ends within `PATIENCE`."""
+    poller = select.poll()
+    poller.register(process, select.POLLIN)
+    return bool(poller.poll(PATIENCE * 1000))
 
 
 def _kill_holders(folder: Path) -> None:
-    """Kill the processes that have the lab's lock open, which only its init process has."""
+    """Kill the processes that have the lab's lock open: its init process, or its builder."""
     lock = (folder / state.LOCK).stat()
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal() or int(process.name) == os.getpid():
@@ -90,4 +138,5 @@ def _kill_holders(folder: Path) -> None:
         except OSError:
             continue
         if any(os.path.samestat(found, lock) for found in opened):
-            os.kill(int(process.name), 9)
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(int(process.name), signal.SIGKILL)

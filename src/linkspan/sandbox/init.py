@@ -17,7 +17,8 @@ run NAME        start a service and start it again whenever it ends; the descrip
                 `give` are inherited, so a switch that was killed finds its taps as they were,
                 with what has queued up in them
 stop NAME       end a service
-commit          the lab is complete: until then the lab ends with the builder's connection
+commit          the lab is complete: until then the lab ends with the builder's connection,
+                which this process was given at its start
 status          services, their processes, how often they were started
 shutdown        end everything and remove the lab's folder
 
@@ -38,7 +39,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from linkspan.control.lines import Connection, RequestError, Value, listen
+from linkspan.control.lines import Connection, RequestError, Value, listen, send_line
 from linkspan.control.server import Server
 from linkspan.sandbox import state
 from linkspan.sandbox.syscalls import (
@@ -83,17 +84,18 @@ class Service:
 class Init:
     """The state of the first process and its answers."""
 
-    def __init__(self, folder: Path, lock: int) -> None:
+    def __init__(self, folder: Path, lock: int, builder: socket.socket) -> None:
         self.folder = folder
+        self.lock = lock
         self.since = time.time()
-        self.held: dict[str, list[int]] = {"lock": [lock]}
+        self.held: dict[str, list[int]] = {}
         self.services: dict[str, Service] = {}
-        self.builder: Connection | None = None
         self.committed = False
         self.ending = False
         self.selector = selectors.DefaultSelector()
         self.listening = listen(folder / state.INIT_SOCKET)
         self.server = Server(self.selector, self.listening, self.handle, self.disconnected)
+        self.builder = self.server.adopt(builder)
 
     # requests
 
@@ -102,8 +104,6 @@ class Init:
         operation = self.OPERATIONS.get(request["op"])
         if operation is None:
             raise RequestError(f"unknown op; known: {', '.join(self.OPERATIONS)}")
-        if self.builder is None:
-            self.builder = connection
         try:
             return operation(self, request, descriptors)
         except (KeyError, TypeError, ValueError, OSError) as error:
@@ -283,7 +283,7 @@ class Init:
             except ChildProcessError:
                 break
         log("ended")
-        state.remove(self.folder)
+        state.remove(self.folder, self.lock)
 
 
 def log(text: str) -> None:
@@ -318,12 +318,15 @@ def _prepare_mounts() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """`init FOLDER LOCK READY`: become the first process of the lab whose folder this is.
+    """`init FOLDER LOCK BUILDER`: become the first process of the lab whose folder this is.
 
-    LOCK is the descriptor of the taken lock; a line is written to READY when requests are
-    served ("ok") or when the kernel refused ("no: why").
+    LOCK is the descriptor of the taken lock, BUILDER that of the builder's connection. The first
+    line on it says that requests are served, or why the kernel refused.
     """
-    folder, lock, ready = Path(arguments[0]), int(arguments[1]), int(arguments[2])
+    folder, lock = Path(arguments[0]), int(arguments[1])
+    builder = socket.socket(fileno=int(arguments[2]))
+    for descriptor in (lock, builder.fileno()):
+        os.set_inheritable(descriptor, False)
     os.chdir("/")
     raise_descriptor_limit()
     try:
@@ -337,15 +340,16 @@ def main(arguments: list[str]) -> None:
             os._exit(0)
         _prepare_mounts()
         set_process_name(f"lab:{folder.name}")
-        init = Init(folder, lock)
+        init = Init(folder, lock, builder)
         init.held["lab"] = [
             os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds
         ]
+        send_line(builder, b'{"ok": true}\n', [])
     except OSError as error:
-        os.write(ready, f"no: {error}\n".encode())
+        with contextlib.suppress(OSError):
+            send_line(builder, json.dumps({"ok": False, "error": str(error)}).encode() + b"\n", [])
+        state.remove(folder, lock)
         os._exit(1)
-    os.write(ready, b"ok\n")
-    os.close(ready)
     try:
         init.live()
     finally:

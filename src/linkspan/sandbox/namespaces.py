@@ -22,6 +22,7 @@ from linkspan.sandbox.syscalls import (
     MS_NODEV,
     MS_NOEXEC,
     MS_NOSUID,
+    end_with_parent,
     mount,
     setns,
     unshare,
@@ -89,7 +90,8 @@ def inside(network: int) -> Iterator[None]:
 
 def fork_inside(descriptors: Sequence[int], work: Callable[[], int]) -> int:
     """Fork a process that enters the namespaces, is a member of the PID namespace among them, and
-    does `work`; returns its pid. `work` returns the exit status and never comes back here.
+    does `work`; returns its pid. `work` returns the exit status and never comes back here. It is
+    killed when the calling process ends.
     """
     process = os.fork()
     if process == 0:
@@ -99,8 +101,10 @@ def fork_inside(descriptors: Sequence[int], work: Callable[[], int]) -> int:
 
 def _enter_and_work(descriptors: Sequence[int], work: Callable[[], int]) -> int:
     enter(descriptors)
+    end_with_parent()
     member = os.fork()  # setns(2): only children are put into the PID namespace
     if member == 0:
+        end_with_parent()
         _leave_with(work)
     _, status = os.waitpid(member, 0)
     return os.waitstatus_to_exitcode(status)

@@ -28,9 +28,9 @@ def root() -> Path:
     """The folder of all labs of this user. Raises Missing when no safe one can be had."""
     if os.geteuid() == 0:
         return Path("/run/linkspan")
-    runtime = os.environ.get("XDG_RUNTIME_DIR")
-    if runtime and os.access(runtime, os.W_OK):
-        return Path(runtime) / "linkspan"
+    runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
+    if runtime.is_absolute() and os.access(runtime, os.W_OK):
+        return runtime / "linkspan"
     return _private(Path(f"/tmp/linkspan-{os.geteuid()}"))
 
 
@@ -120,9 +120,29 @@ def _empty(place: Path) -> None:
             entry.unlink(missing_ok=True)
 
 
-def remove(place: Path) -> None:
-    """Remove a lab's folder, the lock last; and the folder of all labs when it is empty."""
-    if not place.is_dir():
+def clear(place: Path) -> bool:
+    """Remove what a dead lab left in its folder; False when the lab is alive."""
+    try:
+        descriptor = os.open(place / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError:
+        return not place.exists()
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        remove(place, descriptor)
+    except BlockingIOError:
+        return False
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def remove(place: Path, lock: int) -> None:
+    """Remove a lab's folder, the lock last; and the folder of all labs when it is empty.
+
+    The caller holds `lock`. A folder with another lock belongs to a later lab of the same name
+    and stays.
+    """
+    if not _is_still(place / LOCK, lock):
         return
     _empty(place)
     (place / LOCK).unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 from typing import Final
 
 CLONE_NEWNS: Final = 0x00020000
@@ -23,7 +24,7 @@ MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
 
-_PR_SET_NAME = 15
+_PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -59,6 +60,13 @@ def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -
 def set_process_name(name: str) -> None:
     """Name this process in ps and top; the kernel keeps the first 15 bytes."""
     _check(_libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0), "prctl")
+
+
+def end_with_parent() -> None:
+    """Have this process killed when the one that forked it ends. A change of credentials, such as
+    entering a user namespace, undoes it (prctl(2), PR_SET_PDEATHSIG).
+    """
+    _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
 
 
 def raise_descriptor_limit() -> None:

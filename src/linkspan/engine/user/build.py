@@ -61,6 +61,8 @@ from linkspan.sandbox.namespaces import (
 from linkspan.sandbox.syscalls import raise_descriptor_limit
 from linkspan.types import HOST_PORT
 
+Progress = Callable[[int, int, Action], None]
+
 
 class Builder:
     """Carries out actions one after the other; `close` lets go of what init holds by then."""
@@ -74,10 +76,14 @@ class Builder:
         self._has_taps = may_open_tap()
         raise_descriptor_limit()
 
-    def run(self, actions: Sequence[Action]) -> None:
-        """Carry out a plan. Raises Refusal naming the action that failed."""
+    def run(self, actions: Sequence[Action], progress: Progress | None = None) -> None:
+        """Carry out a plan. `progress` is told before each action how many are done, how many
+        there are, and the action. Raises Refusal naming the action that failed.
+        """
         try:
-            for action in actions:
+            for number, action in enumerate(actions):
+                if progress is not None:
+                    progress(number, len(actions), action)
                 self._carry_out(action)
         finally:
             close_all(list(self._networks.values()))
