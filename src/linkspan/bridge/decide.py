@@ -38,6 +38,7 @@ from linkspan.bridge.port import PortState as State
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.state import Bridge, is_station
 from linkspan.bridge.verdict import Learn, Verdict
+from linkspan.bridge.watch import is_watched
 from linkspan.types import BROADCAST, HOST_PORT, NO_VLAN, Mac, PortNumber, Vlan
 
 TAG_TYPES: Final = frozenset((b"\x81\x00", b"\x88\xa8"))
@@ -280,7 +281,11 @@ def is_cacheable(frame: bytes) -> bool:
     kind = frame[12:14]
     if kind in TAG_TYPES:
         kind = frame[16:18]
-    return kind not in NEVER_CACHED_TYPES and frame[:2] not in NEVER_CACHED_GROUPS
+    return (
+        kind not in NEVER_CACHED_TYPES
+        and frame[:2] not in NEVER_CACHED_GROUPS
+        and not is_watched(frame)
+    )
 
 
 def hangs_on_size(withheld: tuple[tuple[PortNumber, Reason], ...]) -> bool:

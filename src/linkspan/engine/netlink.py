@@ -21,6 +21,7 @@ from typing import Any, Final
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
+from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from linkspan.errors import Refusal
 from linkspan.types import format_mac
@@ -30,6 +31,10 @@ _ERROR, _DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _NEWADDR, _GETADDR = 20, 22
 _NEWROUTE = 24
+_NEWQDISC, _NEWTFILTER = 36, 44
+_TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
+_TCA_BPF_FLAG_ACT_DIRECT = 1
+_ETH_P_ALL = 3
 _IFF_UP = 0x1
 _IFF_LOWER_UP = 0x10000
 _IFA_F_NODAD = 0x02
@@ -97,8 +102,9 @@ def set_link(
     mac: str | None = None,
     mtu: int | None = None,
     alias: str | None = None,
+    queue: int | None = None,
 ) -> Request:
-    """Change an interface of this namespace."""
+    """Change an interface of this namespace; `queue` is its transmit queue in frames."""
     attributes: list[tuple[str, object]] = [("IFLA_IFNAME", name)]
     attributes += [
         (attribute, value)
@@ -106,6 +112,7 @@ def set_link(
             ("IFLA_ADDRESS", mac),
             ("IFLA_MTU", mtu),
             ("IFLA_IFALIAS", alias),
+            ("IFLA_TXQLEN", queue),
         )
         if value is not None
     ]
@@ -166,6 +173,42 @@ def add_default_route(gateway: str) -> Request:
         rtmsg, _NEWROUTE, _ACK | _CREATE_EXCLUSIVELY, fields, [("RTA_GATEWAY", gateway)]
     )
     return Request(f"add the default route through {gateway}", message)
+
+
+def attach_program(index: int, program: int, name: str) -> list[Request]:
+    """Run a tc program (by descriptor) on every frame that comes in by an interface, and let it
+    decide what becomes of it (clsact, direct action; tc-bpf(8)).
+    """
+    queue = _message(
+        tcmsg,
+        _NEWQDISC,
+        _ACK | _CREATE_EXCLUSIVELY,
+        {"index": index, "handle": 0xFFFF0000, "parent": _TC_H_CLSACT},
+        [("TCA_KIND", "clsact")],
+    )
+    options = {
+        "attrs": [
+            ("TCA_BPF_FD", program),
+            ("TCA_BPF_NAME", name),
+            ("TCA_BPF_FLAGS", _TCA_BPF_FLAG_ACT_DIRECT),
+        ]
+    }
+    program_filter = _message(
+        tcmsg,
+        _NEWTFILTER,
+        _ACK | _CREATE_EXCLUSIVELY,
+        {
+            "index": index,
+            "handle": 0,
+            "parent": _TC_H_INGRESS,
+            "info": 1 << 16 | socket.htons(_ETH_P_ALL),
+        },
+        [("TCA_KIND", "bpf"), ("TCA_OPTIONS", options)],
+    )
+    return [
+        Request("add a clsact qdisc", queue),
+        Request(f"attach the program {name}", program_filter),
+    ]
 
 
 class Netlink:

@@ -64,6 +64,10 @@ class BridgeSnapshot(msgspec.Struct, frozen=True):
     restarts: int
     ports: list[PortSnapshot]
     fdb: list[FdbSnapshot]
+    cache: str = "off"
+    """The in-kernel cache: "on", or "off" and why."""
+    flows: int = 0
+    """Flows that the kernel forwards by itself now."""
 
 
 class InterfaceSnapshot(msgspec.Struct, frozen=True):

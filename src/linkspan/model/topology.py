@@ -55,6 +55,13 @@ class Engine(enum.Enum):
     USER = "user"
 
 
+class Cache(enum.Enum):
+    """Whether established flows are forwarded by the kernel."""
+
+    AUTO = "auto"
+    OFF = "off"
+
+
 class Scope(enum.Enum):
     """Where the lab lives."""
 
@@ -183,6 +190,13 @@ class Bridge(Value, frozen=True, kw_only=True):
     """A switch."""
 
     engine: Annotated[Engine, Meta(description="Who switches the frames.")] = Engine.USER
+    cache: Annotated[
+        Cache,
+        Meta(
+            description="In-kernel cache of the switch's decisions: `auto` uses it where kernel "
+            "and privilege allow it, `off` sends every frame through the switch process."
+        ),
+    ] = Cache.AUTO
     node: Annotated[
         Reference,
         Meta(description="The node that the bridge lives on: `host` or a node of kind `host`."),

@@ -38,6 +38,15 @@ class AddInterface(msgspec.Struct, frozen=True, tag=True):
         return f"make {self.interface} in {self.node}, port {self.number} of {self.bridge}"
 
 
+class AddCache(msgspec.Struct, frozen=True, tag=True):
+    """Let established flows of a bridge be forwarded by the kernel, where it can be had."""
+
+    bridge: str
+
+    def explain(self) -> str:
+        return f"prepare the in-kernel cache of {self.bridge}"
+
+
 class AddSocket(msgspec.Struct, frozen=True, tag=True):
     """Make a socket that is a port of a bridge."""
 
@@ -90,5 +99,11 @@ class AddDefaultRoute(msgspec.Struct, frozen=True, tag=True):
 
 
 Action: TypeAlias = (
-    AddNode | AddInterface | AddSocket | StartSwitch | ConfigureInterface | AddDefaultRoute
+    AddNode
+    | AddCache
+    | AddInterface
+    | AddSocket
+    | StartSwitch
+    | ConfigureInterface
+    | AddDefaultRoute
 )

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 
 from linkspan.bridge.port import PortOptions
 from linkspan.model.names import port_name, with_macs
-from linkspan.model.topology import HOST, NodePort, SocketPort, Topology
+from linkspan.model.topology import HOST, Cache, NodePort, SocketPort, Topology
 from linkspan.plan.actions import (
     Action,
+    AddCache,
     AddDefaultRoute,
     AddInterface,
     AddNode,
@@ -40,6 +41,8 @@ def _nodes(topology: Topology) -> Iterator[Action]:
 def _ports(topology: Topology) -> Iterator[Action]:
     numbers = dict.fromkeys(topology.bridges, int(HOST_PORT))
     for name, bridge in topology.bridges.items():
+        if bridge.cache is Cache.AUTO:
+            yield AddCache(name)
         yield AddInterface(
             name, HOST_PORT, name, bridge.node, name, str(bridge.mac), bridge.mtu, PortOptions()
         )

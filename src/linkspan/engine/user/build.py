@@ -17,6 +17,7 @@ from socket import SOCK_DGRAM, SOCK_STREAM
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 
 from linkspan.control.lines import Client, listen
 from linkspan.engine.netlink import (
@@ -30,8 +31,11 @@ from linkspan.engine.netlink import (
 from linkspan.engine.user.configuration import (
     PortConfiguration,
     SwitchConfiguration,
+    cache_key,
     control_key,
+    memory_key,
     service_name,
+    upcall_key,
 )
 from linkspan.engine.user.devices import (
     may_open_tap,
@@ -39,10 +43,13 @@ from linkspan.engine.user.devices import (
     open_tap,
     open_unix_socket,
 )
+from linkspan.engine.user.load import LoadedCache
+from linkspan.engine.user.memory import make_memory
 from linkspan.errors import Refusal
 from linkspan.model.names import Mark
 from linkspan.plan.actions import (
     Action,
+    AddCache,
     AddDefaultRoute,
     AddInterface,
     AddNode,
@@ -73,6 +80,9 @@ class Builder:
         self._init = init
         self._networks: dict[str, int] = {}
         self._ports: dict[str, list[PortConfiguration]] = {}
+        self._caches: dict[str, LoadedCache] = {}
+        self._cache_states: dict[str, str] = {}
+        self._bridges: dict[str, int] = {}
         self._has_taps = may_open_tap()
         raise_descriptor_limit()
 
@@ -87,6 +97,8 @@ class Builder:
                 self._carry_out(action)
         finally:
             close_all(list(self._networks.values()))
+            for loaded in self._caches.values():
+                loaded.close()
 
     def _carry_out(self, action: Action) -> None:
         try:
@@ -105,21 +117,36 @@ class Builder:
         with inside(network), Netlink() as netlink:
             netlink.run([set_link("lo", up=True)])
 
+    def _add_cache(self, action: AddCache) -> None:
+        """The cache is a gain, not a need: without it the engine works as well, and says why."""
+        try:
+            loaded = LoadedCache(f"upcall{len(self._caches)}")
+        except OSError as error:
+            self._cache_states[action.bridge] = f"off: {error.strerror or error}"
+            return
+        self._caches[action.bridge] = loaded
+        self._cache_states[action.bridge] = "on"
+        self._init.call("hold", loaded.maps, name=cache_key(action.bridge))
+        self._init.call("hold", [loaded.upcall], name=upcall_key(action.bridge))
+
     def _add_interface(self, action: AddInterface) -> None:
-        descriptor = self._tap(action) if self._has_taps else self._veth(action)
-        self._hold_port(
-            action.bridge,
-            PortConfiguration(
-                number=action.number,
-                name=action.name,
-                kind="tap" if self._has_taps else "veth",
-                mac=action.mac if action.number == HOST_PORT else None,
-                node=action.node,
-                interface=action.interface,
-                options=action.options,
-            ),
-            descriptor,
+        loaded = self._caches.get(action.bridge)
+        port = PortConfiguration(
+            number=action.number,
+            name=action.name,
+            kind="tap" if self._has_taps and loaded is None else "veth",
+            mac=action.mac if action.number == HOST_PORT else None,
+            node=action.node,
+            interface=action.interface,
+            options=action.options,
         )
+        if loaded is not None:
+            index = loaded.add_veth(action.number, self._veth(action))
+            self._ports.setdefault(action.bridge, []).append(replace(port, ifindex=index))
+        elif self._has_taps:
+            self._hold_port(action.bridge, port, self._tap(action))
+        else:
+            self._hold_port(action.bridge, port, open_packet_socket(self._veth(action)))
 
     def _tap(self, action: AddInterface) -> int:
         with inside(self._networks[action.node]), Netlink() as netlink:
@@ -127,8 +154,10 @@ class Builder:
             netlink.run([self._set(action)])
         return descriptor
 
-    def _veth(self, action: AddInterface) -> int:
-        near = f"{action.bridge[:9]}.{action.number}"
+    def _veth(self, action: AddInterface) -> str:
+        """Make a veth pair into the node; returns the name of its end in the lab's namespace."""
+        order = self._bridges.setdefault(action.bridge, len(self._bridges))
+        near = f"switch{order}.{action.number}"
         with Netlink() as netlink:
             netlink.run(
                 [
@@ -139,10 +168,9 @@ class Builder:
                     ),
                 ]
             )
-        descriptor = open_packet_socket(near)
         with inside(self._networks[action.node]), Netlink() as netlink:
             netlink.run([self._set(action)])
-        return descriptor
+        return near
 
     def _set(self, action: AddInterface) -> Any:
         alias = str(Mark(self._lab, action.name))
@@ -175,6 +203,9 @@ class Builder:
         listening = listen(state.bridge_socket(self._folder, action.bridge))
         self._init.call("hold", [listening.fileno()], name=control_key(action.bridge))
         listening.close()
+        memory = make_memory()
+        self._init.call("hold", [memory], name=memory_key(action.bridge))
+        os.close(memory)
         configuration = SwitchConfiguration(
             name=action.bridge,
             node=action.node,
@@ -183,13 +214,18 @@ class Builder:
             ageing_time=action.ageing_time,
             fdb_max_learned=action.fdb_max_learned,
             group_fwd_mask=action.group_fwd_mask,
+            cache=self._cache_states.get(action.bridge, "off: the file says so"),
             ports=ports,
         )
+        keys = (control_key, memory_key, cache_key, upcall_key)
         self._init.call(
             "run",
             name=service_name(action.bridge),
             arguments=[sys.executable, "-P", "-m", "linkspan.engine.user.process"],
-            give=[control_key(action.bridge), *(port.key(action.bridge) for port in ports)],
+            give=[
+                *(key(action.bridge) for key in keys),
+                *(port.key(action.bridge) for port in ports),
+            ],
             configuration=msgspec.to_builtins(configuration),
         )
 
@@ -205,6 +241,7 @@ class Builder:
 
     ACTIONS: Final[dict[type, Callable[..., None]]] = {
         AddNode: _add_node,
+        AddCache: _add_cache,
         AddInterface: _add_interface,
         AddSocket: _add_socket,
         StartSwitch: _start_switch,

@@ -22,6 +22,8 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     node: str | None
     interface: str | None
     options: PortOptions
+    ifindex: int | None = None
+    """Index, in the lab's own namespace, of a device whose frames come by the upcall."""
 
     def key(self, bridge: str) -> str:
         """The name under which the lab's init process holds the port's descriptor."""
@@ -39,6 +41,8 @@ class SwitchConfiguration(msgspec.Struct, frozen=True):
     """Seconds."""
     fdb_max_learned: int
     group_fwd_mask: int
+    cache: str
+    """State of the in-kernel cache: "on", or "off" and why."""
     ports: list[PortConfiguration]
     descriptors: dict[str, list[int]] = {}
     """Numbers of inherited descriptors by the names under which init holds them."""
@@ -52,3 +56,18 @@ def control_key(bridge: str) -> str:
 def service_name(bridge: str) -> str:
     """The name of the switch process among the lab's services."""
     return f"switch:{bridge}"
+
+
+def cache_key(bridge: str) -> str:
+    """The name under which the lab's init process holds the maps of the in-kernel cache."""
+    return f"cache:{bridge}"
+
+
+def upcall_key(bridge: str) -> str:
+    """The name under which the lab's init process holds the tap that cache misses come up by."""
+    return f"upcall:{bridge}"
+
+
+def memory_key(bridge: str) -> str:
+    """The name under which the lab's init process holds what a switch leaves to the next."""
+    return f"memory:{bridge}"

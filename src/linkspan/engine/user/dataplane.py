@@ -30,8 +30,11 @@ from linkspan.bridge.decide import TAG_TYPES
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.state import Bridge
 from linkspan.bridge.switch import handle_miss
+from linkspan.bridge.watch import is_watched
 from linkspan.engine.user.devices import VNET_HEADER_BYTES
+from linkspan.engine.user.kernel_cache import KernelCache
 from linkspan.engine.user.ports import Port, StreamPort
+from linkspan.engine.user.upcall import reader, take_tag_off
 from linkspan.types import PortNumber
 
 BURST: Final = 64
@@ -53,18 +56,23 @@ _GSO_TYPE: Final = 1
 class Dataplane:
     """The ports of one bridge and the loop between them."""
 
-    def __init__(self, bridge: Bridge, report: Callable[[Iterable[Event]], None]) -> None:
+    def __init__(self, bridge: Bridge) -> None:
         self.bridge = bridge
         self.cache = VerdictCache()
         self.ports: dict[PortNumber, Port] = {}
         self.running = True
         self.control = selectors.DefaultSelector()
-        self._report = report
+        self.report: Callable[[Iterable[Event]], None] = lambda events: None
+        """Told what was learned, moved or gone."""
         self._epoll = select.epoll()
         self._serve: dict[int, Callable[[int], None]] = {}
         self._writers: dict[PortNumber, Callable[[bytes], object]] = {}
         self._waiting: set[StreamPort] = set()
         self._due = 0.0
+        self.kernel: KernelCache | None = None
+        self._kernel_base = 0
+        self._lost: dict[PortNumber, int] = {}
+        self.every_tick: Callable[[], None] = lambda: None
         assert isinstance(self.control, selectors.EpollSelector)
         self._watch(self.control.fileno(), select.EPOLLIN, self._serve_control)
 
@@ -79,6 +87,20 @@ class Dataplane:
             self._watch(port.descriptor, select.EPOLLIN, lambda _: accept())
         else:
             self._watch(port.descriptor, select.EPOLLIN, lambda _: self._pump(port))
+
+    def add_kernel_port(self, port: Port) -> None:
+        """Take a port whose frames come by the upcall."""
+        self.ports[port.number] = port
+        self._writers[port.number] = port.write
+
+    def add_kernel_cache(self, kernel: KernelCache, upcall: int) -> None:
+        """Serve the misses of the in-kernel cache, whose entries so far are as good as ours."""
+        self.kernel = kernel
+        self._kernel_base = kernel.generation - self.bridge.generation
+        self._lost = {number: sum(kernel.lost(number)) for number in kernel.devices}
+        self._read_upcall = reader(upcall)
+        self._watch(upcall, select.EPOLLIN, lambda _: self._pump_upcall())
+        self._resynchronise()
 
     def watch_peer(self, port: StreamPort, descriptor: int, also_write: bool) -> None:
         """Wait for the peer of a stream port, also until it takes more if asked to."""
@@ -130,8 +152,19 @@ class Dataplane:
     def _tick(self, now: float) -> None:
         self.settle(now)
         events = expire(self.bridge, now)
+        self.publish()
         if events:
-            self._report(events)
+            self.report(events)
+        self.every_tick()
+
+    def publish(self, wait: bool = False) -> None:
+        """Void the kernel's entries if a change of state has voided ours. With `wait`, return when
+        no frame can follow one of them any more."""
+        if self.kernel is None:
+            return
+        generation = (self._kernel_base + self.bridge.generation) & 0xFFFFFFFF
+        if generation != self.kernel.generation:
+            self.kernel.publish(generation, wait)
 
     def _pump_stream(self, port: StreamPort) -> None:
         """One read may hold more frames than a turn takes, and epoll does not know of those."""
@@ -177,6 +210,59 @@ class Dataplane:
             port.frames_in += frames
             port.bytes_in += size
 
+    def _pump_upcall(self) -> None:
+        """As `_pump`, for all ports behind the in-kernel cache."""
+        assert self.kernel is not None
+        now = time.monotonic()
+        done: dict[PortNumber, int] = {}
+        try:
+            for _ in range(BURST):
+                number, frame = take_tag_off(self._read_upcall())
+                done[number] = done.get(number, 0) + 1
+                port = self.ports.get(number)
+                if port is not None:
+                    self._pass_upcalled(port, frame, now)
+        except BlockingIOError:
+            pass
+        finally:
+            for number, frames in done.items():
+                self.kernel.done(number, frames)
+
+    def _pass_upcalled(self, port: Port, frame: bytes, now: float) -> None:
+        """A frame that the kernel did not know: a first one, or one to be seen every time."""
+        assert self.kernel is not None
+        bare = frame[VNET_HEADER_BYTES:]
+        gso = bool(frame[_GSO_TYPE])
+        port.frames_in += 1
+        port.bytes_in += len(bare)
+        if is_watched(bare):
+            self._decide(port, frame, now)
+            return
+        entry = self.cache.find(self.bridge, port.number, bare, gso)
+        if entry is None:
+            self._decide(port, frame, now)
+            entry = self.cache.find(self.bridge, port.number, bare, gso)
+        else:
+            entry.frames += 1
+            entry.bytes += len(bare)
+            entry.last_used = now
+            self._write(frame, len(bare), entry.egress)
+        if entry is not None:
+            self.kernel.offer(port.number, bare, entry)
+
+    def _resynchronise(self) -> None:
+        """Give credit back for upcalls that were counted and never came: the process before this
+        one had read them, or the kernel had no memory for them."""
+        assert self.kernel is not None
+        try:
+            number, frame = take_tag_off(self._read_upcall())
+        except BlockingIOError:
+            self.kernel.nothing_waits()
+            return
+        if number in self.ports:
+            self._pass_upcalled(self.ports[number], frame, time.monotonic())
+        self.kernel.done(number, 1)
+
     def _pass_slowly(self, port: Port, frame: bytes, now: float) -> None:
         """A frame that the first look-up did not know: tagged, new, or to be seen every time."""
         length = len(frame) - VNET_HEADER_BYTES
@@ -193,9 +279,15 @@ class Dataplane:
                 entry.last_used = now
                 self._write(frame, length, entry.egress)
                 return
+        self._decide(port, frame, now)
+
+    def _decide(self, port: Port, frame: bytes, now: float) -> None:
+        length = len(frame) - VNET_HEADER_BYTES
+        gso = bool(frame[_GSO_TYPE])
         verdict, events = handle_miss(
             self.bridge, self.cache, port.number, frame[VNET_HEADER_BYTES:], now, gso
         )
+        self.publish()
         for number in verdict.egress:
             self.ports[number].frames_out += 1
             self.ports[number].bytes_out += length
@@ -206,7 +298,7 @@ class Dataplane:
             if reason is Reason.PKT_TOO_BIG:
                 self.ports[number].drop(reason)
         if events:
-            self._report(events)
+            self.report(events)
 
     def _write(self, frame: bytes, length: int, egress: tuple[PortNumber, ...]) -> None:
         for number in egress:
@@ -232,6 +324,7 @@ class Dataplane:
 
     def settle(self, now: float) -> None:
         """Bring counters and ageing up to date with what went through the cache."""
+        self._settle_kernel()
         self.cache.collect(self.bridge, now)
         for (ingress, egress, reason), (frames, size) in self.cache.take_counts().items():
             for number in egress:
@@ -240,3 +333,27 @@ class Dataplane:
                 port.bytes_out += size
             if not egress:
                 self.ports[ingress].drop(reason, frames)
+
+    def _settle_kernel(self) -> None:
+        """The same for what the kernel forwarded by itself."""
+        if self.kernel is None:
+            return
+        fdb = self.bridge.fdb
+        for used in self.kernel.collect():
+            flow = used.flow
+            ingress = self.ports[flow.ingress]
+            ingress.frames_in += used.frames
+            ingress.bytes_in += used.size
+            for number in flow.egress:
+                self.ports[number].frames_out += used.frames
+                self.ports[number].bytes_out += used.size
+            if not flow.egress:
+                ingress.drop(flow.reason, used.frames)
+            entry = None if flow.learn is None else fdb.find(flow.learn)
+            if entry is not None and entry.port == flow.ingress:
+                fdb.refresh(entry, used.last_used)
+        for number, before in self._lost.items():
+            lost = sum(self.kernel.lost(number))
+            if lost != before:
+                self.ports[number].drop(Reason.FULL_RING, lost - before)
+                self._lost[number] = lost

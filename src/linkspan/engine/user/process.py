@@ -14,9 +14,11 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Iterable
 
 import msgspec
 
+from linkspan.bridge.commit import Event
 from linkspan.bridge.fdb import Fdb
 from linkspan.bridge.port import Port as BridgePort
 from linkspan.bridge.state import Bridge
@@ -24,11 +26,18 @@ from linkspan.control.server import Server
 from linkspan.engine.user.configuration import (
     PortConfiguration,
     SwitchConfiguration,
+    cache_key,
     control_key,
+    memory_key,
+    upcall_key,
 )
 from linkspan.engine.user.dataplane import Dataplane
+from linkspan.engine.user.kernel_cache import Device, KernelCache
+from linkspan.engine.user.memory import Memory
 from linkspan.engine.user.ports import DatagramPort, PacketPort, Port, StreamPort, TapPort
 from linkspan.engine.user.requests import Requests
+from linkspan.engine.user.restore import Keeper, restore
+from linkspan.engine.user.upcall import KernelPort
 from linkspan.types import NO_MAC, PortNumber, parse_mac
 
 
@@ -58,6 +67,28 @@ def open_port(dataplane: Dataplane, port: PortConfiguration, descriptor: int) ->
             return PacketPort(*arguments)
 
 
+def add_ports(dataplane: Dataplane, configuration: SwitchConfiguration) -> None:
+    """Give the loop its ports."""
+    held = configuration.descriptors
+    for port in configuration.ports:
+        if port.ifindex is None:
+            (descriptor,) = held[port.key(configuration.name)]
+            dataplane.add(open_port(dataplane, port, descriptor))
+        else:
+            (upcall,) = held[upcall_key(configuration.name)]
+            number = PortNumber(port.number)
+            dataplane.add_kernel_port(KernelPort(number, port.name, port.kind, upcall))
+
+
+def kernel_devices(configuration: SwitchConfiguration) -> dict[PortNumber, Device]:
+    """The ports that the in-kernel cache forwards between."""
+    return {
+        PortNumber(port.number): Device(port.ifindex, port.kind == "veth")
+        for port in configuration.ports
+        if port.ifindex is not None
+    }
+
+
 def main(arguments: list[str]) -> None:
     """Be the switch of one bridge until SIGTERM."""
     with open(int(arguments[0]), "rb") as file:
@@ -67,15 +98,28 @@ def main(arguments: list[str]) -> None:
             os.set_inheritable(descriptor, False)
     bridge = build_bridge(configuration)
     requests = Requests(configuration)
-    dataplane = Dataplane(bridge, requests.report)
-    for port in configuration.ports:
-        (descriptor,) = configuration.descriptors[port.key(bridge.name)]
-        dataplane.add(open_port(dataplane, port, descriptor))
-    (listening,) = configuration.descriptors[control_key(bridge.name)]
+    dataplane = Dataplane(bridge)
+    held = configuration.descriptors
+    memory = Memory(held[memory_key(bridge.name)][0])
+    add_ports(dataplane, configuration)
+    restore(memory, bridge, dataplane.ports)
+    if configuration.cache == "on":
+        (upcall,) = held[upcall_key(bridge.name)]
+        kernel = KernelCache(held[cache_key(bridge.name)], kernel_devices(configuration))
+        dataplane.add_kernel_cache(kernel, upcall)
+    keeper = Keeper(memory, bridge, dataplane.ports)
+    dataplane.every_tick = keeper.tick
+
+    def report(events: Iterable[Event]) -> None:
+        keeper.note_events(events)
+        requests.report(events)
+
+    dataplane.report = report
+    (listening,) = held[control_key(bridge.name)]
     server = Server(
         dataplane.control, socket.socket(fileno=listening), requests.handle, requests.forget
     )
-    requests.attach(dataplane, server)
+    requests.attach(dataplane, server, keeper)
 
     def stop(*_: object) -> None:
         dataplane.running = False

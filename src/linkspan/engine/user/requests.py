@@ -30,10 +30,12 @@ from linkspan.control.lines import Connection, RequestError, Value
 from linkspan.control.server import Server
 from linkspan.engine.user.configuration import PortConfiguration, SwitchConfiguration
 from linkspan.engine.user.dataplane import Dataplane
+from linkspan.engine.user.restore import Keeper
 from linkspan.errors import Mistake
 from linkspan.model.snapshot import BridgeSnapshot, Counters, FdbSnapshot, PortSnapshot
 from linkspan.types import NO_VLAN, Mac, PortNumber, format_mac, parse_mac
 
+_READING: Final = ("snapshot", "counters")
 _ADDABLE: Final = {"static": EntryKind.STATIC, "sticky": EntryKind.STICKY}
 
 
@@ -45,11 +47,12 @@ class Requests:
         self._configured = {port.number: port for port in configuration.ports}
         self._listeners: set[Connection] = set()
         self._dataplane: Dataplane
+        self._keeper: Keeper
         self._server: Server
 
-    def attach(self, dataplane: Dataplane, server: Server) -> None:
+    def attach(self, dataplane: Dataplane, server: Server, keeper: Keeper) -> None:
         """Say whom the requests are about, once it exists."""
-        self._dataplane, self._server = dataplane, server
+        self._dataplane, self._server, self._keeper = dataplane, server, keeper
 
     def handle(self, connection: Connection, request: Value, descriptors: list[int]) -> Value:
         """Answer one request. Raises RequestError."""
@@ -63,11 +66,16 @@ class Requests:
         if answer is None:
             raise RequestError(f"unknown op; known: {', '.join([*self.OPERATIONS, 'events'])}")
         try:
-            return answer(self, **request)
+            result = answer(self, **request)
         except TypeError as error:
             raise RequestError(f"{operation}: {str(error).partition(' ')[2]}") from None
         except (ValueError, Mistake) as error:
             raise RequestError(f"{operation}: {error}") from None
+        if operation not in _READING:
+            # In this order: what was acknowledged is in force and outlives this process.
+            self._dataplane.publish(wait=True)
+            self._keeper.note_whole()
+        return result
 
     def forget(self, connection: Connection) -> None:
         """A client has gone."""
@@ -111,6 +119,8 @@ class Requests:
             },
             pid=os.getpid(),
             restarts=0,
+            cache=self._configuration.cache,
+            flows=len(self._dataplane.kernel or ()),
             ports=[self._port(number) for number in sorted(bridge.ports)],
             fdb=[
                 self._entry(vlan, mac, entry, now)

@@ -1,0 +1,90 @@
+"""Making the in-kernel cache of a bridge: programs, maps and the tap for what they do not know.
+
+Everything made here lives in the lab's own network namespace or hangs on descriptors that the
+lab's init process holds. Nothing is pinned, so nothing can be left behind. Needs CAP_BPF and
+CAP_NET_ADMIN in the first user namespace (bpf(2)).
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+from typing import Final
+
+from linkspan.bridge.watch import WATCHED, Watch, type_bits
+from linkspan.engine.libbpf import BpfMap, BpfObject
+from linkspan.engine.netlink import Netlink, attach_program, set_link, without_ipv6_address
+from linkspan.engine.user.devices import open_tap
+from linkspan.engine.user.kernel_cache import CREDIT, MAPS, PORTS
+from linkspan.model.topology import LARGEST_MTU
+from linkspan.wire.ethernet import EtherType
+
+OBJECT: Final = Path(__file__).with_name("kernel_cache.bpf.o")
+
+_WATCH: Final = struct.Struct("=IHHQ")
+_WATCH_ALL, _WATCH_PORTS, _WATCH_TYPES = 1, 2, 3
+_IPV6_ROWS: Final = 256
+
+
+class LoadedCache:
+    """The programs and maps of one bridge, while its ports are made."""
+
+    def __init__(self, upcall_name: str) -> None:
+        """Load the programs and make the upcall. Raises OSError that says what is missing."""
+        if not OBJECT.exists():
+            raise FileNotFoundError("clang was missing when linkspan was built")
+        loaded = BpfObject(OBJECT)
+        try:
+            self.maps = [loaded.map(name) for name in MAPS]
+            self._numbers = BpfMap(loaded.map("numbers"), 4, 4)
+            self._ports = BpfMap(self.maps[MAPS.index("ports")], 4, 32)
+            self._program = loaded.program("port_ingress")
+            _fill_watched(BpfMap(loaded.map("watched"), 4, _WATCH.size))
+            self.upcall = open_tap(upcall_name)
+            self._open_upcall(upcall_name, loaded.program("upcall_ingress"))
+        finally:
+            loaded.close()
+
+    def _open_upcall(self, name: str, program: int) -> None:
+        with Netlink() as netlink:
+            index = netlink.index(name)
+            state = BpfMap(self.maps[MAPS.index("state")], 4, 16)
+            state.put(bytes(4), struct.pack("=IIII", 1, index, CREDIT, 0))
+            netlink.run(
+                [
+                    without_ipv6_address(name),
+                    set_link(name, up=True, mtu=LARGEST_MTU, queue=CREDIT * PORTS),
+                    *attach_program(index, program, "upcall_ingress"),
+                ]
+            )
+        os.close(program)
+
+    def add_veth(self, number: int, name: str) -> int:
+        """Let the program serve a port of the current network namespace; returns its ifindex."""
+        with Netlink() as netlink:
+            index = netlink.index(name)
+            self._numbers.put(struct.pack("=I", index), struct.pack("=I", number))
+            self._ports.put(struct.pack("=I", number), struct.pack("=IIIIQQ", 0, 0, index, 1, 0, 0))
+            netlink.run(attach_program(index, self._program, "port_ingress"))
+        return index
+
+    def close(self) -> None:
+        """Close our descriptors; the programs stay attached, the maps with whoever holds them."""
+        for descriptor in (*self.maps, self._numbers.descriptor, self._program, self.upcall):
+            os.close(descriptor)
+
+
+def _fill_watched(watched: BpfMap) -> None:
+    for row in WATCHED:
+        first = _IPV6_ROWS if row.ethertype is EtherType.IPV6 else 0
+        watched.put(struct.pack("=I", first + row.protocol), _row(row))
+    os.close(watched.descriptor)
+
+
+def _row(watch: Watch) -> bytes:
+    if watch.ports is not None:
+        return _WATCH.pack(_WATCH_PORTS, watch.ports.start, watch.ports.stop - 1, 0)
+    if watch.types is not None:
+        return _WATCH.pack(_WATCH_TYPES, 0, 0, type_bits(watch.types))
+    return _WATCH.pack(_WATCH_ALL, 0, 0, 0)
