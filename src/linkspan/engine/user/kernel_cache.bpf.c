@@ -58,7 +58,7 @@ struct flow {
 	__u16 egress_port; /* for the process alone, as is all below */
 	__u16 reason;
 	__u32 learns;
-	__u64 zero;
+	__u64 tick; /* jiffies of last_used */
 };
 
 struct port {
@@ -150,24 +150,26 @@ static __always_inline int send(__u32 ifindex, __u32 to_peer)
 	return to_peer ? bpf_redirect_peer(ifindex, 0) : bpf_redirect(ifindex, 0);
 }
 
-/* Whether the process wants to see such frames every time. The tag, if any, is not in the data. */
-static __always_inline int is_watched(struct __sk_buff *skb)
+/*
+ * Whether the process wants to see such frames every time. The tag, if any, is not in the data. A
+ * header that does not lie in the first piece of the frame is the process's to look at.
+ */
+static __always_inline int is_watched(struct __sk_buff *skb, __u8 *packet, void *end)
 {
 	__u32 row, offset;
-	__u8 protocol, length;
+	__u8 kind;
 	__be16 ends[2];
 	struct watch *watch;
 
 	if (skb->protocol == bpf_htons(ETH_P_IP)) {
-		if (bpf_skb_load_bytes(skb, ETH_HLEN + 9, &protocol, 1) ||
-		    bpf_skb_load_bytes(skb, ETH_HLEN, &length, 1))
+		if ((void *)(packet + 10) > end)
 			return 1;
-		row = protocol;
-		offset = ETH_HLEN + (length & 15) * 4;
+		row = packet[9];
+		offset = ETH_HLEN + (packet[0] & 15) * 4;
 	} else if (skb->protocol == bpf_htons(ETH_P_IPV6)) {
-		if (bpf_skb_load_bytes(skb, ETH_HLEN + 6, &protocol, 1))
+		if ((void *)(packet + 7) > end)
 			return 1;
-		row = 256 + protocol;
+		row = 256 + packet[6];
 		offset = ETH_HLEN + 40;
 	} else {
 		return 0;
@@ -183,8 +185,8 @@ static __always_inline int is_watched(struct __sk_buff *skb)
 		return (source >= watch->low && source <= watch->high) ||
 		       (destination >= watch->low && destination <= watch->high);
 	}
-	protocol = bpf_ntohs(ends[0]) >> 8;
-	return protocol >= 128 && protocol < 192 && (watch->types >> (protocol - 128) & 1);
+	kind = bpf_ntohs(ends[0]) >> 8;
+	return kind >= 128 && kind < 192 && (watch->types >> (kind - 128) & 1);
 }
 
 SEC("tc")
@@ -197,6 +199,8 @@ int port_ingress(struct __sk_buff *skb)
 	struct flow *flow;
 	struct port *port;
 	__u32 length;
+	__u64 tick;
+	int verdict;
 
 	now = bpf_map_lookup_elem(&state, &zero);
 	if (!now || data + ETH_HLEN > end)
@@ -214,7 +218,7 @@ int port_ingress(struct __sk_buff *skb)
 	flow = slot ? bpf_map_lookup_elem(&slots, slot) : 0;
 	if (!flow || flow->generation != now->generation)
 		goto miss;
-	if ((length > flow->limit && !skb->gso_size) || is_watched(skb))
+	if ((length > flow->limit && !skb->gso_size) || is_watched(skb, data + ETH_HLEN, end))
 		goto miss;
 	if (flow->allowance) { /* not yet in order */
 		__u32 ingress = flow->ingress;
@@ -227,15 +231,23 @@ int port_ingress(struct __sk_buff *skb)
 				__sync_fetch_and_add(&port->held, 1);
 				return TC_ACT_SHOT;
 			}
-			flow->allowance--;
-			flow->mark = port->upcalled + 1;
-			return upcall(skb, now, ingress, port);
+			verdict = upcall(skb, now, ingress, port);
+			/* What had no credit is not waited for: it would never be done. */
+			if (verdict != TC_ACT_SHOT) {
+				flow->allowance--;
+				flow->mark = port->upcalled;
+			}
+			return verdict;
 		}
 		flow->allowance = 0;
 	}
 	__sync_fetch_and_add(&flow->frames, 1);
 	__sync_fetch_and_add(&flow->bytes, length);
-	flow->last_used = bpf_ktime_get_ns();
+	tick = bpf_jiffies64();
+	if (flow->tick != tick) { /* reading the clock for every frame would cost a tenth of them */
+		flow->tick = tick;
+		flow->last_used = bpf_ktime_get_ns();
+	}
 	if (!flow->egress)
 		return TC_ACT_SHOT;
 	return send(flow->egress, flow->to_peer);
