@@ -27,12 +27,14 @@ from typing import Final
 from linkspan.bridge.cache import TAGGED_KEY_BYTES, UNTAGGED_KEY_BYTES, VerdictCache
 from linkspan.bridge.commit import Event, expire
 from linkspan.bridge.decide import TAG_TYPES
+from linkspan.bridge.port import PortState
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.state import Bridge
 from linkspan.bridge.switch import handle_miss
 from linkspan.bridge.watch import is_watched
 from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.kernel_cache import KernelCache
+from linkspan.engine.user.links import LinkWatch
 from linkspan.engine.user.ports import Port, StreamPort
 from linkspan.engine.user.upcall import reader, take_tag_off
 from linkspan.types import PortNumber
@@ -101,6 +103,20 @@ class Dataplane:
         self._read_upcall = reader(upcall)
         self._watch(upcall, select.EPOLLIN, lambda _: self._pump_upcall())
         self._resynchronise()
+        self._links = LinkWatch()
+        self._numbers = {device.ifindex: number for number, device in kernel.devices.items()}
+        self._watch(self._links.fileno(), select.EPOLLIN, lambda _: self._hear_of_links())
+        self._hear_of_links()
+
+    def _hear_of_links(self) -> None:
+        """A port that lost its carrier is disabled, as `br_port_carrier_check` does."""
+        for index, has_carrier in self._links.read():
+            number = self._numbers.get(index)
+            state = PortState.FORWARDING if has_carrier else PortState.DISABLED
+            if number is not None and self.bridge.ports[number].state is not state:
+                self.settle(time.monotonic())
+                self.bridge.set_state(number, state)
+        self.publish()
 
     def watch_peer(self, port: StreamPort, descriptor: int, also_write: bool) -> None:
         """Wait for the peer of a stream port, also until it takes more if asked to."""
