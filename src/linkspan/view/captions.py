@@ -68,7 +68,10 @@ def bridge_lines(bridge: BridgeSnapshot) -> list[str]:
     second = [plural(ports, "port"), f"FDB {plural(len(bridge.fdb), 'entry', 'entries')}"]
     if bridge.restarts:
         second.append(f"restarted {plural(bridge.restarts, 'time')}")
-    return [printable(_SPACES.join(first)), _SPACES.join(second)]
+    cache = f"in-kernel cache {bridge.cache}"
+    if bridge.cache == "on":
+        cache += f", {plural(bridge.flows, 'flow')}"
+    return [printable(_SPACES.join(first)), _SPACES.join(second), printable(cache)]
 
 
 def stack_lines(lab: LabSnapshot, bridge: BridgeSnapshot) -> list[str]:

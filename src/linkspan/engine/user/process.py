@@ -107,6 +107,7 @@ def main(arguments: list[str]) -> None:
         (upcall,) = held[upcall_key(bridge.name)]
         kernel = KernelCache(held[cache_key(bridge.name)], kernel_devices(configuration))
         dataplane.add_kernel_cache(kernel, upcall)
+    print(f"{bridge.name}: in-kernel cache {configuration.cache}", file=sys.stderr, flush=True)
     keeper = Keeper(memory, bridge, dataplane.ports)
     dataplane.every_tick = keeper.tick
 

@@ -33,6 +33,7 @@ from linkspan.engine.user.dataplane import Dataplane
 from linkspan.engine.user.restore import Keeper
 from linkspan.errors import Mistake
 from linkspan.model.snapshot import BridgeSnapshot, Counters, FdbSnapshot, PortSnapshot
+from linkspan.model.topology import LONGEST_AGEING
 from linkspan.types import NO_VLAN, Mac, PortNumber, format_mac, parse_mac
 
 _READING: Final = ("snapshot", "counters")
@@ -56,10 +57,12 @@ class Requests:
 
     def handle(self, connection: Connection, request: Value, descriptors: list[int]) -> Value:
         """Answer one request. Raises RequestError."""
-        for descriptor in descriptors:
-            os.close(descriptor)
+        while descriptors:
+            os.close(descriptors.pop())
         operation = request.pop("op")
         if operation == "events":
+            if request:
+                raise RequestError(f"events: unknown field {min(request)!r}")
             self._listeners.add(connection)
             return {}
         answer = self.OPERATIONS.get(operation)
@@ -250,7 +253,7 @@ class Requests:
 
 
 class _BridgeOptions(msgspec.Struct, frozen=True):
-    ageing_time: Annotated[float, msgspec.Meta(ge=0)] | None = None
+    ageing_time: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_AGEING)] | None = None
     group_fwd_mask: int | None = None
     up: bool | None = None
 
