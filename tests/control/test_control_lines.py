@@ -239,7 +239,7 @@ def test_descriptors_of_a_refused_request_are_closed() -> None:
 
 
 def test_descriptors_without_end_close_the_connection() -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     with connection_pair() as (connection, theirs):
         read, write = os.pipe()
         for _ in range(200):
@@ -250,7 +250,7 @@ def test_descriptors_without_end_close_the_connection() -> None:
         assert connection.closed
         os.close(read)
         os.close(write)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_descriptors_wait_for_what_was_queued_before_them() -> None:
@@ -292,7 +292,7 @@ def test_path_longer_than_an_address_works(tmp_path: Path) -> None:
 
 
 def test_nobody_there_is_said_with_the_path(tmp_path: Path) -> None:
-    with pytest.raises(Missing, match="nobody answers at .*absent"):
+    with pytest.raises(Missing, match=r"nobody answers at .*absent"):
         Client(tmp_path / "absent")
     with pytest.raises(Missing, match="nobody answers at"):
         Client(tmp_path / "no-folder" / "absent")

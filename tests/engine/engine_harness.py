@@ -33,8 +33,10 @@ from linkspan.engine.user.configuration import (
     PortConfiguration,
     SwitchConfiguration,
     control_key,
+    memory_key,
 )
 from linkspan.engine.user.devices import open_packet_socket, open_tap, open_unix_socket
+from linkspan.engine.user.memory import make_memory
 from linkspan.lab.observe import fetch_network
 from linkspan.model.snapshot import BridgeSnapshot, Counters
 from linkspan.sandbox import holder, state
@@ -201,7 +203,6 @@ def namespace() -> Iterator[int]:
     def make() -> None:
         unshare(CLONE_NEWNET)
         for scope in ("all", "default"):
-            path = Path(f"/proc/thread-self/net/../../sys/net/ipv6/conf/{scope}/disable_ipv6")
             path = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
             path.write_text("1")
         made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
@@ -232,6 +233,13 @@ def veth(network: int, near: str, far: str, far_network: int, mtu: int = 1500) -
 
 
 # a switch by itself
+
+
+def _is_readable(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.recv(1, socket.MSG_PEEK))
+    except BlockingIOError:
+        return False
 
 
 @dataclass
@@ -300,6 +308,7 @@ class Switch:
         """Start the process and wait until it answers."""
         control = listen(self.path("control"))
         self.given[control_key("br0")] = [control.detach()]
+        self.given[memory_key("br0")] = [make_memory()]
         values: dict[str, Any] = {
             "name": "br0",
             "node": "host",
@@ -308,6 +317,7 @@ class Switch:
             "ageing_time": 300.0,
             "fdb_max_learned": 65536,
             "group_fwd_mask": 0,
+            "cache": "off: not in this test",
             **self.options,
         }
         configuration = SwitchConfiguration(**values, ports=self.ports, descriptors=self.given)
@@ -319,7 +329,13 @@ class Switch:
             pass_fds=[memory, *(number for group in self.given.values() for number in group)],
         )
         os.close(memory)
-        self.call("counters")
+        # The listening socket is there before the process is, so a start that fails is no refusal.
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(str(self.path("control")))
+            asking.sendall(b'{"op": "counters"}\n')
+            asking.setblocking(False)
+            wait_until(lambda: not self.lives or _is_readable(asking), "the switch starts")
+        assert self.lives, "the switch process ended"
         return self
 
     def stop(self) -> None:

@@ -267,6 +267,7 @@ def listen(path: Path) -> socket.socket:
     finally:
         os.umask(mask)
         os.close(directory)
-    sock.listen(64)
+    # A client with a timeout does not wait for a place in the queue (unix(7), EAGAIN).
+    sock.listen(1024)
     sock.setblocking(False)
     return sock
