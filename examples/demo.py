@@ -31,7 +31,7 @@ def main() -> int:
         print(f"\nWho reaches whom (round trip):\n\n{ping_matrix(reaches)}")
         print(f"\nWhat the switch learned from that:\n\n{fdb_table(lab.snapshot())}")
         print(f"\nOne TCP stream from db to web, {SECONDS:.0f} s …", flush=True)
-        print(f"{throughput(lab):.1f} Gbit/s, every frame of it through our switch.")
+        print(f"{throughput(lab):.1f} Gbit/s ({cache_state(lab)}).")
     print("\nThe lab is down again; nothing of it is left.")
     print(
         "next: .venv/bin/linkspan up examples/three-containers.yaml, then linkspan show, exec, ping"
@@ -47,6 +47,14 @@ def throughput(lab: Lab) -> float:
         receiver.stdout.readline()  # it listens
         lab["db"].run([*script, "send", "web"], check=True)
         return float(receiver.stdout.readline())
+
+
+def cache_state(lab: Lab) -> str:
+    """How the frames of the stream went."""
+    (bridge,) = lab.snapshot().bridges
+    if bridge.cache == "on":
+        return "our switch decided once; the kernel forwarded the rest from its cache"
+    return f"every frame through our switch's process; in-kernel cache {bridge.cache}"
 
 
 def receive() -> None:
