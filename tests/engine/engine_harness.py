@@ -8,6 +8,7 @@ inside a namespace (`inside`) and used from outside.
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 import os
 import socket
@@ -17,7 +18,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -52,6 +53,9 @@ needs_root = pytest.mark.skipif(
 WAIT_SECONDS = 20.0
 """How long anything may take that has to happen; a hang, not a slow machine, is beyond it."""
 
+EXPERIMENT = 0x88B5
+"""EtherType for local experiments (IEEE 802-2014, 9.2.3)."""
+
 BROADCAST = b"\xff" * 6
 BRIDGE_MAC = "02:00:00:00:00:99"
 _SOL_PACKET, _PACKET_IGNORE_OUTGOING, _ETH_P_ALL = 263, 23, 3
@@ -65,8 +69,10 @@ def station(number: int) -> bytes:
     return b"\x52\x54\x00" + number.to_bytes(3, "big")
 
 
-def frame_of(destination: bytes, source: bytes, payload: bytes = b"", kind: int = 0x88B5) -> bytes:
-    """An Ethernet frame of the type for local experiments (IEEE 802-2014, 9.2.3)."""
+def frame_of(
+    destination: bytes, source: bytes, payload: bytes = b"", kind: int = EXPERIMENT
+) -> bytes:
+    """An Ethernet frame."""
     return destination + source + struct.pack("!H", kind) + payload
 
 
@@ -148,12 +154,13 @@ class DatagramPeer:
 class PacketPeer:
     """A raw socket on an interface of a namespace: whatever a container might send."""
 
-    def __init__(self, network: int, interface: str) -> None:
+    def __init__(self, network: int, interface: str, kind: int = _ETH_P_ALL) -> None:
+        """`kind` is the one EtherType to hear, or that of all."""
         with inside(network):
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
             self.sock.setsockopt(_SOL_PACKET, _PACKET_IGNORE_OUTGOING, 1)
             self.sock.setsockopt(socket.SOL_SOCKET, 33, 16 << 20)
-            self.sock.bind((interface, _ETH_P_ALL))
+            self.sock.bind((interface, kind))
         self.sock.settimeout(WAIT_SECONDS)
 
     def send(self, *frames: bytes) -> None:
@@ -420,15 +427,27 @@ class RunningLab:
             self._networks[node] = fetch_network(self.init, node)
         return self._networks[node]
 
-    def socket(self, node: str, *arguments: int) -> socket.socket:
+    def mac(self, node: str) -> bytes:
+        """The address of the node's eth0."""
+        address: bytes = self.packet_peer(node).sock.getsockname()[4]
+        return address
+
+    def quieten(self, *nodes: str) -> None:
+        """Switch IPv6 off in nodes, so that no frame leaves them unasked."""
+        for node in nodes:
+            with inside(self.network(node)):
+                Path("/proc/sys/net/ipv6/conf/all/disable_ipv6").write_text("1")
+
+    def open_socket(self, node: str, *arguments: int) -> socket.socket:
         """A socket of the node's own stack."""
         with inside(self.network(node)):
             made = socket.socket(*arguments)
         made.settimeout(WAIT_SECONDS)
         return self.owned.enter_context(made)
 
-    def packet_peer(self, node: str, interface: str = "eth0") -> PacketPeer:
-        peer = PacketPeer(self.network(node), interface)
+    def packet_peer(self, node: str, kind: int = EXPERIMENT) -> PacketPeer:
+        """A raw socket on a node's eth0, which hears one EtherType."""
+        peer = PacketPeer(self.network(node), "eth0", kind)
         self.owned.callback(peer.close)
         return peer
 
@@ -437,11 +456,11 @@ class RunningLab:
     ) -> tuple[socket.socket, socket.socket]:
         """A TCP connection from one node to an address of another."""
         family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        listening = self.socket(server, family, socket.SOCK_STREAM)
+        listening = self.open_socket(server, family, socket.SOCK_STREAM)
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind((address, port))
         listening.listen()
-        near = self.socket(client, family, socket.SOCK_STREAM)
+        near = self.open_socket(client, family, socket.SOCK_STREAM)
         near.connect((address, port))
         far, _ = listening.accept()
         far.settimeout(WAIT_SECONDS)
@@ -464,7 +483,9 @@ class RunningLab:
 
     def kill_switch(self) -> None:
         """kill -9 of the switch of br0, whose number counts inside the lab only."""
-        process = self.init.call("status")["services"]["switch:br0"]["pid"]
+        process = wait_until(
+            lambda: self.init.call("status")["services"]["switch:br0"]["pid"], "a switch to kill"
+        )
         _, descriptors = self.init.call_for_descriptors("fetch", name="lab")
         try:
             run_inside(descriptors, lambda: os.kill(process, 9))
@@ -484,6 +505,41 @@ def lab(tmp_path: Path, text: str) -> Iterator[RunningLab]:
             yield running
         finally:
             running.close()
+
+
+def transfer(near: socket.socket, far: socket.socket, size: int) -> None:
+    """Send bytes through a connection; they must arrive as they are."""
+    data = os.urandom(1 << 16) * (size // (1 << 16) + 1)
+    sender = threading.Thread(target=near.sendall, args=(data,))
+    sender.start()
+    got = hashlib.sha256()
+    left = len(data)
+    while left:
+        part = far.recv(min(left, 1 << 20))
+        assert part, "the connection ended"
+        got.update(part)
+        left -= len(part)
+    sender.join()
+    assert got.digest() == hashlib.sha256(data).digest()
+
+
+@contextmanager
+def busily(work: Callable[[], object]) -> Iterator[None]:
+    """Do `work` over and over beside what the `with` block does."""
+    ended = threading.Event()
+
+    def loop() -> None:
+        while not ended.is_set():
+            with suppress(OSError):
+                work()
+
+    thread = threading.Thread(target=loop)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
 
 
 def containers(names: Sequence[str], bridge: str = "", node: str = "") -> str:

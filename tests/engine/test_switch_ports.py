@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import struct
 from pathlib import Path
@@ -12,6 +13,7 @@ from tests.engine.engine_harness import (
     DatagramPeer,
     StreamPeer,
     Switch,
+    configure,
     frame_of,
     namespace,
     needs_root,
@@ -20,6 +22,7 @@ from tests.engine.engine_harness import (
     wait_until,
 )
 
+from linkspan.engine.netlink import delete_link, set_link
 from linkspan.engine.user.ports import put_tag_back
 
 A, B, C = station(1), station(2), station(3)
@@ -46,6 +49,23 @@ def test_what_a_peer_sent_before_it_went_away_still_passes(tmp_path: Path) -> No
         a.send(*frames)
         a.close()
         assert [b.receive() for _ in frames] == frames
+
+
+def test_a_frame_for_a_peer_that_left_does_not_cost_what_it_sent(tmp_path: Path) -> None:
+    with Switch(tmp_path) as switch:
+        switch.stream("a", "b")
+        switch.start()
+        a, b = switch.stream_peer("a"), switch.stream_peer("b")
+        assert switch.process is not None
+        switch.process.send_signal(signal.SIGSTOP)
+        b.send(frame_of(BROADCAST, B))  # is served first, and finds nobody
+        a.send(frame_of(B, A, b"last words"))
+        a.close()
+        switch.process.send_signal(signal.SIGCONT)
+        assert b.receive() == frame_of(B, A, b"last words")
+        again = switch.stream_peer("a")
+        b.send(frame_of(A, B, b"again"))
+        assert again.receive() == frame_of(A, B, b"again")
 
 
 def test_frame_in_single_bytes_and_frames_across_writes(tmp_path: Path) -> None:
@@ -112,7 +132,12 @@ def test_peer_that_stops_reading_costs_only_its_own_frames(tmp_path: Path) -> No
         # What it was given before it stalled is whole, and it takes part again once it reads.
         kept = [stalled.receive() for _ in range(counters.frames_out)]
         assert [one for one in frames if one in set(kept)] == kept
-        wait_until(lambda: a.send(frame_of(BROADCAST, A, b"!")) or _has(stalled), "it takes part")
+
+        def takes_part() -> bool:
+            a.send(frame_of(BROADCAST, A, b"!"))
+            return _has(stalled)
+
+        wait_until(takes_part, "it takes part")
 
 
 def _has(peer: StreamPeer) -> bool:
@@ -278,10 +303,6 @@ def test_checksum_place_moves_with_the_tag_that_is_put_back() -> None:
 
 @needs_root
 def test_tap_that_goes_away_is_not_asked_again(tmp_path: Path) -> None:
-    from tests.engine.engine_harness import configure
-
-    from linkspan.engine.netlink import delete_link
-
     with namespace() as network, Switch(tmp_path) as switch:
         switch.tap(network, "t0")
         switch.stream("a", "b")
@@ -299,10 +320,6 @@ def test_tap_that_goes_away_is_not_asked_again(tmp_path: Path) -> None:
 
 @needs_root
 def test_tap_that_is_down_is_a_drop(tmp_path: Path) -> None:
-    from tests.engine.engine_harness import configure
-
-    from linkspan.engine.netlink import set_link
-
     with namespace() as network, Switch(tmp_path) as switch:
         switch.tap(network, "t0")
         switch.stream("a")

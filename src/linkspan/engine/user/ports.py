@@ -247,11 +247,8 @@ class StreamPort(Port):
 
     def _send(self, data: bytes) -> None:
         assert self._peer is not None
-        try:
-            sent = self._peer.send(data)
-        except BrokenPipeError:
-            self.hang_up()
-            raise
+        # A peer that has gone is let go of where its end is read, behind all that it sent.
+        sent = self._peer.send(data)
         if sent < len(data):
             self._unsent = data[sent:]
             self._watch(self, self._peer.fileno(), True)
@@ -266,9 +263,8 @@ class StreamPort(Port):
         except BlockingIOError:
             self._unsent = data
         except OSError:
-            self.hang_up()
-            return
-        if self._peer is not None and not self._unsent:
+            self.drop(Reason.DEV_READY)
+        if not self._unsent:
             self._watch(self, self._peer.fileno(), False)
 
     def close(self) -> None:
