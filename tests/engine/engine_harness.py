@@ -58,7 +58,8 @@ EXPERIMENT = 0x88B5
 
 BROADCAST = b"\xff" * 6
 BRIDGE_MAC = "02:00:00:00:00:99"
-_SOL_PACKET, _PACKET_IGNORE_OUTGOING, _ETH_P_ALL = 263, 23, 3
+ETH_P_ALL = 3
+_SOL_PACKET, _PACKET_IGNORE_OUTGOING = 263, 23
 
 _numbers = itertools.count()
 Found = TypeVar("Found")
@@ -154,7 +155,7 @@ class DatagramPeer:
 class PacketPeer:
     """A raw socket on an interface of a namespace: whatever a container might send."""
 
-    def __init__(self, network: int, interface: str, kind: int = _ETH_P_ALL) -> None:
+    def __init__(self, network: int, interface: str, kind: int = ETH_P_ALL) -> None:
         """`kind` is the one EtherType to hear, or that of all."""
         with inside(network):
             self.sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
@@ -203,15 +204,15 @@ class PacketPeer:
 
 
 @contextmanager
-def namespace() -> Iterator[int]:
-    """A network namespace without IPv6 chatter; it exists as long as its descriptor."""
+def namespace(ipv6: bool = False) -> Iterator[int]:
+    """A network namespace, without IPv6's chatter; it exists as long as its descriptor."""
     made: list[int] = []
 
     def make() -> None:
         unshare(CLONE_NEWNET)
         for scope in ("all", "default"):
             path = Path(f"/proc/sys/net/ipv6/conf/{scope}/disable_ipv6")
-            path.write_text("1")
+            path.write_text("0" if ipv6 else "1")
         made.append(os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC))
 
     thread = threading.Thread(target=make)

@@ -42,7 +42,8 @@ _RTPROT_STATIC, _RT_TABLE_MAIN, _RTN_UNICAST = 4, 254, 1
 _IN6_ADDR_GEN_MODE_NONE = 1
 
 _HEADER: Final = struct.Struct("=LHHLL")
-_BATCH_BYTES: Final = 16384
+_BATCH_REQUESTS: Final = 64
+"""Acknowledgements that wait for us at one time; the socket's queue has room for some 200."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,18 +227,11 @@ class Netlink:
         self._sock.close()
 
     def run(self, requests: Sequence[Request]) -> None:
-        """Carry out requests in order. Raises Refusal at the first that the kernel refuses."""
-        batch: list[Request] = []
-        data = b""
-        for request in requests:
-            encoded = self._encode(request.message)
-            if len(data) + len(encoded) > _BATCH_BYTES:
-                self._carry_out(batch, data)
-                batch, data = [], b""
-            batch.append(request)
-            data += encoded
-        if batch:
-            self._carry_out(batch, data)
+        """Carry out requests in order. Raises Refusal at the first that the kernel refuses; of
+        those behind it some may have been carried out.
+        """
+        for start in range(0, len(requests), _BATCH_REQUESTS):
+            self._carry_out(requests[start : start + _BATCH_REQUESTS])
 
     def _encode(self, message: Any) -> bytes:
         self._sequence += 1
@@ -245,19 +239,23 @@ class Netlink:
         message.encode()
         return bytes(message.data)
 
-    def _carry_out(self, batch: list[Request], data: bytes) -> None:
-        first = self._sequence - len(batch) + 1
+    def _carry_out(self, batch: Sequence[Request]) -> None:
+        data = b""
+        purposes: dict[int, str] = {}
+        for request in batch:
+            data += self._encode(request.message)
+            purposes[self._sequence] = request.purpose
         self._sock.send(data)
-        outstanding = len(batch)
-        while outstanding:
+        refusals: list[str] = []
+        while purposes:
             for number, sequence, body in self._messages():
-                if number != _ERROR:
-                    continue
-                outstanding -= 1
-                (code,) = struct.unpack_from("=i", body)
-                if code:
-                    purpose = batch[sequence - first].purpose
-                    raise Refusal(f"the kernel refuses to {purpose}: {os.strerror(-code)}")
+                if number == _ERROR and sequence in purposes:
+                    purpose = purposes.pop(sequence)
+                    (code,) = struct.unpack_from("=i", body)
+                    if code:
+                        refusals.append(f"the kernel refuses to {purpose}: {os.strerror(-code)}")
+        if refusals:
+            raise Refusal(refusals[0])
 
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         received = self._sock.recv(1 << 18)
@@ -274,8 +272,11 @@ class Netlink:
             offset = 0
             while offset + _HEADER.size <= len(received):
                 length, found, *_rest = _HEADER.unpack_from(received, offset)
-                if found in (_DONE, _ERROR):
+                if found == _DONE:
                     return
+                if found == _ERROR:
+                    (code,) = struct.unpack_from("=i", received, offset + _HEADER.size)
+                    raise Refusal(f"the kernel refuses to list: {os.strerror(-code)}")
                 message = kind(received[offset : offset + length])
                 message.decode()
                 yield message
