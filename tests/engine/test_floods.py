@@ -66,7 +66,7 @@ def test_garbage_from_a_container_harms_nobody(tmp_path: Path, cache: str) -> No
     with lab(tmp_path, text) as running:
         peer = running.packet_peer("a")
         near, far = running.connect("b", "c", "10.9.0.3")
-        vm = StreamPeer(running.folder / "br0-vm.sock")
+        vm = StreamPeer(running.folder / "br0:vm.sock")
         dice = random.Random(7)
 
         def work() -> None:
@@ -112,7 +112,7 @@ def test_impossible_offload_headers_harm_nobody(tmp_path: Path, cache: str) -> N
     with lab(tmp_path, text) as running:
         a = running.packet_peer("a")
         a.sock.setsockopt(263, 15, 1)  # PACKET_VNET_HDR
-        vm = StreamPeer(running.folder / "br0-vm.sock")
+        vm = StreamPeer(running.folder / "br0:vm.sock")
         vm.send(frame_of(BROADCAST, station(2), bytes(46)))
         dice = random.Random(11)
         accepted = 0
@@ -174,8 +174,8 @@ def test_flood_of_addresses_costs_others_nothing(tmp_path: Path, cache: str) -> 
 def test_program_on_a_socket_that_floods_does_not_starve_the_others(tmp_path: Path) -> None:
     text = containers(["a", "b"], ", ports: {vm: {kind: stream}, dg: {kind: dgram}}")
     with lab(tmp_path, text) as running:
-        vm = StreamPeer(running.folder / "br0-vm.sock")
-        stalled = StreamPeer(running.folder / "br0-vm.sock")
+        vm = StreamPeer(running.folder / "br0:vm.sock")
+        stalled = StreamPeer(running.folder / "br0:vm.sock")
         near, far = running.connect("a", "b", "10.9.0.2")
         burst = [frame_of(BROADCAST, station(9), bytes(46))] * 500
         with (
@@ -183,7 +183,7 @@ def test_program_on_a_socket_that_floods_does_not_starve_the_others(tmp_path: Pa
             busily(lambda: stalled.send(*burst)),
         ):
             program.bind(str(tmp_path / "program"))
-            program.connect(str(running.folder / "br0-dg.sock"))
+            program.connect(str(running.folder / "br0:dg.sock"))
             program.send(frame_of(BROADCAST, station(8), bytes(46)))  # and reads nothing
             transfer(near, far, 16 << 20)
             transfer(far, near, 4 << 20)

@@ -91,7 +91,7 @@ def program(tmp_path: Path, cache: str, family: int) -> Iterator[tuple[RunningLa
     """A container that knows the program as its neighbour."""
     text = containers(["a"], f", cache: {cache}, ports: {{vm: {{kind: stream}}}}")
     with lab(tmp_path, text) as running:
-        peer = StreamPeer(running.folder / "br0-vm.sock")
+        peer = StreamPeer(running.folder / "br0:vm.sock")
         network = running.network("a")
         add_neighbour(network, ADDRESSES[family])
         peer.send(b"\xff" * 6 + PROGRAM + struct.pack("!H", 0x88B5) + bytes(46))

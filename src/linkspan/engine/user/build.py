@@ -178,7 +178,8 @@ class Builder:
 
     def _add_socket(self, action: AddSocket) -> None:
         kind = SOCK_STREAM if action.kind == "stream" else SOCK_DGRAM
-        path = self._folder / f"{action.bridge}-{action.name}.sock"
+        # No interface name holds a colon, so no other socket of the lab has this name.
+        path = self._folder / f"{action.bridge}:{action.name}.sock"
         self._hold_port(
             action.bridge,
             PortConfiguration(

@@ -308,11 +308,11 @@ class Dataplane:
             self.ports[number].frames_out += 1
             self.ports[number].bytes_out += length
         self._write(frame, length, verdict.egress)
-        if not verdict.egress:
+        too_big_for = [number for number, why in verdict.withheld if why is Reason.PKT_TOO_BIG]
+        for number in too_big_for:
+            self.ports[number].drop(Reason.PKT_TOO_BIG)
+        if not verdict.egress and not too_big_for:
             port.drop(verdict.reason)
-        for number, reason in verdict.withheld:
-            if reason is Reason.PKT_TOO_BIG:
-                self.ports[number].drop(reason)
         if events:
             self.report(events)
 
