@@ -13,7 +13,13 @@ costs only the first of a flow. Counters of a flow live in its cache entry and a
 somebody asks (`settle`) or once a second, which is also when ageing learns which addresses were
 seen. A write that a port does not take is that port's drop; nothing waits for anybody.
 
-Control requests are served between two rounds: their selector is one descriptor of the epoll.
+A port is known to be dry when a read fails, which costs as much as passing a frame on, and epoll
+says it for nothing. So after a port ran dry, the next `SINGLE_TURNS` turns are of one frame each;
+only frames that keep coming are read in bursts. Requests and answers that go to and fro are not
+held up by looking for more of them.
+
+Control requests are served between two rounds: their selector is one descriptor of the epoll, and
+so is the clock.
 """
 
 from __future__ import annotations
@@ -36,11 +42,15 @@ from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.kernel_cache import KernelCache
 from linkspan.engine.user.links import LinkWatch
 from linkspan.engine.user.ports import Port, StreamPort
+from linkspan.engine.user.timer import Timer
 from linkspan.engine.user.upcall import reader, take_tag_off
 from linkspan.types import PortNumber
 
 BURST: Final = 64
 """Frames from one port before the next port's turn (NAPI_POLL_WEIGHT, linux/netdevice.h)."""
+
+SINGLE_TURNS: Final = 4
+"""Turns of one frame after a port ran dry. More would save little and delay bursts."""
 
 TICK_SECONDS: Final = 1.0
 """Time between two rounds of ageing."""
@@ -70,13 +80,16 @@ class Dataplane:
         self._serve: dict[int, Callable[[int], None]] = {}
         self._writers: dict[PortNumber, Callable[[bytes], object]] = {}
         self._waiting: set[StreamPort] = set()
-        self._due = 0.0
+        self._turns = 0
+        """Since a port ran dry."""
         self.kernel: KernelCache | None = None
         self._kernel_base = 0
         self._lost: dict[PortNumber, int] = {}
         self.every_tick: Callable[[], None] = lambda: None
         assert isinstance(self.control, selectors.EpollSelector)
         self._watch(self.control.fileno(), select.EPOLLIN, self._serve_control)
+        self._timer = Timer(TICK_SECONDS)
+        self._watch(self._timer.fileno(), select.EPOLLIN, self._serve_timer)
 
     # ports
 
@@ -149,17 +162,18 @@ class Dataplane:
         poll = self._epoll.poll
         serve = self._serve
         while self.running:
-            for descriptor, events in poll(0 if self._waiting else TICK_SECONDS):
+            for descriptor, events in poll(0 if self._waiting else -1):
                 handler = serve.get(descriptor)
                 if handler is not None:  # an earlier one of this round may have closed it
                     handler(events)
-            waiting, self._waiting = self._waiting, set()
-            for port in waiting:
-                self._pump_stream(port)
-            now = time.monotonic()
-            if now >= self._due:
-                self._due = now + TICK_SECONDS
-                self._tick(now)
+            if self._waiting:
+                waiting, self._waiting = self._waiting, set()
+                for port in waiting:
+                    self._pump_stream(port)
+
+    def _serve_timer(self, _: int) -> None:
+        self._timer.take()
+        self._tick(time.monotonic())
 
     def _serve_control(self, _: int) -> None:
         for key, events in self.control.select(0):
@@ -195,8 +209,9 @@ class Dataplane:
         now = time.monotonic()
         generation = bridge.generation
         frames = size = 0
+        self._turns += 1
         try:
-            for _ in range(BURST):
+            for _ in range(BURST if self._turns > SINGLE_TURNS else 1):
                 frame = read()
                 length = len(frame) - VNET_HEADER_BYTES
                 frames += 1
@@ -219,7 +234,7 @@ class Dataplane:
                     except OSError as error:
                         self._refused(number, length, error)
         except BlockingIOError:
-            pass
+            self._turns = 0
         except OSError as error:
             self._failed(port, error)
         finally:
