@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
-from linkspan.wire.ethernet import EtherType
+from linkspan.wire.ethernet import TAG_PROTOCOLS, EtherType
 from linkspan.wire.ipv4 import Protocol
 
 _IPV6_HEADER_BYTES = 40
@@ -44,16 +44,18 @@ WATCHED: Final = (
     Watch("MLD behind its Router Alert option (RFC 2711)", EtherType.IPV6, 0),
 )
 
+_TAG_TYPES: Final = frozenset(kind.to_bytes(2, "big") for kind in TAG_PROTOCOLS)
 _ROWS: Final = {(row.ethertype.to_bytes(2, "big"), row.protocol): row for row in WATCHED}
 
 
 def is_watched(frame: bytes) -> bool:
-    """Whether a row of the table speaks of an untagged frame. Never raises."""
-    ethertype = frame[12:14]
-    if ethertype == b"\x08\x00" and len(frame) > 23:
-        protocol, payload = frame[23], 14 + (frame[14] & 15) * 4
-    elif ethertype == b"\x86\xdd" and len(frame) > 20:
-        protocol, payload = frame[20], 14 + _IPV6_HEADER_BYTES
+    """Whether a row of the table speaks of a frame with at most one tag. Never raises."""
+    packet = 18 if frame[12:14] in _TAG_TYPES else 14
+    ethertype = frame[packet - 2 : packet]
+    if ethertype == b"\x08\x00" and len(frame) > packet + 9:
+        protocol, payload = frame[packet + 9], packet + (frame[packet] & 15) * 4
+    elif ethertype == b"\x86\xdd" and len(frame) > packet + 6:
+        protocol, payload = frame[packet + 6], packet + _IPV6_HEADER_BYTES
     else:
         return False
     row = _ROWS.get((ethertype, protocol))
