@@ -21,6 +21,9 @@ _NAMES: Final = ("libbpf.so.1", "libbpf.so.0")
 _MEMBARRIER_CMD_GLOBAL = 1
 _SYS_MEMBARRIER: Final = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365}
 
+_FIRST_ERROR_POINTER: Final = (1 << 8 * ctypes.sizeof(c_void_p)) - 4096
+"""From here on versions before 1.0 return an error number instead of a pointer."""
+
 _PRINT = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
 _silent = _PRINT(lambda level, text, arguments: 0)
 
@@ -75,7 +78,7 @@ class BpfObject:
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (most, most))
         data = file.read_bytes()
         self._object = library.bpf_object__open_mem(data, len(data), None)
-        if not self._object:
+        if not self._object or self._object > _FIRST_ERROR_POINTER:
             raise OSError(errno.EINVAL, f"{file.name} is not an object that libbpf can read")
         try:
             _check(library.bpf_object__load(self._object), f"loading {file.name}")

@@ -121,8 +121,9 @@ class Builder:
         """The cache is a gain, not a need: without it the engine works as well, and says why."""
         try:
             loaded = LoadedCache(f"upcall{len(self._caches)}")
-        except OSError as error:
-            self._cache_states[action.bridge] = f"off: {error.strerror or error}"
+        except (OSError, Refusal) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else error
+            self._cache_states[action.bridge] = f"off: {why}"
             return
         self._caches[action.bridge] = loaded
         self._cache_states[action.bridge] = "on"

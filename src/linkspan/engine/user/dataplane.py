@@ -38,6 +38,7 @@ from linkspan.bridge.reasons import Reason
 from linkspan.bridge.state import Bridge
 from linkspan.bridge.switch import handle_miss
 from linkspan.bridge.watch import is_watched
+from linkspan.engine.libbpf import wait_for_running_programs
 from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.kernel_cache import KernelCache
 from linkspan.engine.user.links import LinkWatch
@@ -60,6 +61,9 @@ _TAGGED_KEY = slice(VNET_HEADER_BYTES, VNET_HEADER_BYTES + TAGGED_KEY_BYTES)
 _TYPE = slice(VNET_HEADER_BYTES + 12, VNET_HEADER_BYTES + 14)
 _EBADFD: Final = 77
 """What a tap says whose interface was deleted (include/uapi/asm-generic/errno.h)."""
+
+_ROUNDS: Final = 16
+"""How often a new process counts the upcalls anew before it leaves the rest to `_write_off`."""
 
 _GSO_TYPE: Final = 1
 """Place of gso_type in the vnet header."""
@@ -84,7 +88,7 @@ class Dataplane:
         """Since a port ran dry."""
         self.kernel: KernelCache | None = None
         self._kernel_base = 0
-        self._lost: dict[PortNumber, int] = {}
+        self._upcall = -1
         self.every_tick: Callable[[], None] = lambda: None
         assert isinstance(self.control, selectors.EpollSelector)
         self._watch(self.control.fileno(), select.EPOLLIN, self._serve_control)
@@ -112,9 +116,11 @@ class Dataplane:
         """Serve the misses of the in-kernel cache, whose entries so far are as good as ours."""
         self.kernel = kernel
         self._kernel_base = kernel.generation - self.bridge.generation
-        self._lost = {number: sum(kernel.lost(number)) for number in kernel.devices}
+        self.bridge.rely_on(kernel.addresses())
+        self._upcall = upcall
         self._read_upcall = reader(upcall)
         self._watch(upcall, select.EPOLLIN, lambda _: self._pump_upcall())
+        self._settle_kernel()
         self._resynchronise()
         self._links = LinkWatch()
         self._numbers = {device.ifindex: number for number, device in kernel.devices.items()}
@@ -181,6 +187,7 @@ class Dataplane:
 
     def _tick(self, now: float) -> None:
         self.settle(now)
+        self._write_off()
         events = expire(self.bridge, now)
         self.publish()
         if events:
@@ -244,20 +251,26 @@ class Dataplane:
     def _pump_upcall(self) -> None:
         """As `_pump`, for all ports behind the in-kernel cache."""
         assert self.kernel is not None
-        now = time.monotonic()
         done: dict[PortNumber, int] = {}
-        try:
-            for _ in range(BURST):
+        self._take_upcalls(done)
+        for number, frames in done.items():
+            self.kernel.done(number, frames)
+
+    def _take_upcalls(self, done: dict[PortNumber, int]) -> bool:
+        """Deal with one burst, counted by ingress port; returns whether there may be more."""
+        now = time.monotonic()
+        for _ in range(BURST):
+            try:
                 number, frame = take_tag_off(self._read_upcall())
+            except BlockingIOError:
+                return False
+            except OSError:
+                continue  # a frame that the tap cannot describe; what it counts for is written off
+            port = self.ports.get(number)
+            if port is not None:
                 done[number] = done.get(number, 0) + 1
-                port = self.ports.get(number)
-                if port is not None:
-                    self._pass_upcalled(port, frame, now)
-        except BlockingIOError:
-            pass
-        finally:
-            for number, frames in done.items():
-                self.kernel.done(number, frames)
+                self._pass_upcalled(port, frame, now)
+        return True
 
     def _pass_upcalled(self, port: Port, frame: bytes, now: float) -> None:
         """A frame that the kernel did not know: a first one, or one to be seen every time."""
@@ -282,17 +295,31 @@ class Dataplane:
             self.kernel.offer(port.number, bare, entry)
 
     def _resynchronise(self) -> None:
-        """Give credit back for upcalls that were counted and never came: the process before this
-        one had read them, or the kernel had no memory for them."""
+        """Give credit back for upcalls that the process before this one had read.
+
+        What was counted before all programs ended is in the queue, unless it was read or lost.
+        While no credit is given, ports can add little, so that counting comes to an end.
+        """
         assert self.kernel is not None
-        try:
-            number, frame = take_tag_off(self._read_upcall())
-        except BlockingIOError:
-            self.kernel.nothing_waits()
+        if not self.kernel.has_waiting():
             return
-        if number in self.ports:
-            self._pass_upcalled(self.ports[number], frame, time.monotonic())
-        self.kernel.done(number, 1)
+        for _ in range(_ROUNDS):
+            counted = self.kernel.upcalled()
+            wait_for_running_programs()
+            while self._take_upcalls({}):
+                pass
+            if counted == self.kernel.upcalled():
+                break
+        self.kernel.dealt_with(counted)
+
+    def _write_off(self) -> None:
+        """Give credit back for upcalls that were counted and that the kernel then lost."""
+        if self.kernel is None or not self.kernel.has_waiting():
+            return
+        poll = select.poll()
+        poll.register(self._upcall, select.POLLIN)
+        if not poll.poll(0):
+            self.kernel.write_off()
 
     def _pass_slowly(self, port: Port, frame: bytes, now: float) -> None:
         """A frame that the first look-up did not know: tagged, new, or to be seen every time."""
@@ -371,20 +398,16 @@ class Dataplane:
             return
         fdb = self.bridge.fdb
         for used in self.kernel.collect():
-            flow = used.flow
-            ingress = self.ports[flow.ingress]
+            ingress = self.ports[used.ingress]
             ingress.frames_in += used.frames
             ingress.bytes_in += used.size
-            for number in flow.egress:
+            for number in used.egress:
                 self.ports[number].frames_out += used.frames
                 self.ports[number].bytes_out += used.size
-            if not flow.egress:
-                ingress.drop(flow.reason, used.frames)
-            entry = None if flow.learn is None else fdb.find(flow.learn)
-            if entry is not None and entry.port == flow.ingress:
+            if not used.egress and used.frames:
+                ingress.drop(used.reason, used.frames)
+            entry = None if used.learn is None else fdb.find(used.learn)
+            if entry is not None and entry.port == used.ingress:
                 fdb.refresh(entry, used.last_used)
-        for number, before in self._lost.items():
-            lost = sum(self.kernel.lost(number))
-            if lost != before:
-                self.ports[number].drop(Reason.FULL_RING, lost - before)
-                self._lost[number] = lost
+        for number, lost in self.kernel.collect_lost().items():
+            self.ports[number].drop(Reason.FULL_RING, lost)

@@ -18,7 +18,8 @@
  * from here would overtake them. So an entry carries a mark: the count of upcalls of its ingress
  * port at the time of the flow's last upcall. The process publishes how many of each port's it has
  * dealt with, in order; until that reaches the mark, further frames of the flow go the same slow
- * way and move the mark. A flow that is faster than the process would never catch up: after
+ * way and move the mark. The first frame that finds a new result sets the mark, since only then no
+ * more upcalls of the flow can come before it. A flow that is faster than the process would never catch up: after
  * `allowance` such frames it loses frames, for as long as the process needs for those it has.
  *
  * Fairness. A port has at most `credit` frames in the upcall's queue, which has room for the
@@ -33,6 +34,7 @@
 
 #define PORTS 1024
 #define FLOWS 65536
+#define FRESH (1U << 31) /* in an allowance: no frame has come since the result was written */
 
 struct key {
 	__u32 ifindex;
@@ -134,7 +136,8 @@ struct {
 static __always_inline int upcall(struct __sk_buff *skb, struct state *now, __u32 number,
 				  struct port *port)
 {
-	if ((__s32)(port->upcalled - port->done) >= (__s32)now->credit) {
+	/* The tag of so short a frame can't be taken off again (skb_vlan_untag). */
+	if (skb->len < ETH_HLEN + 2 || (__s32)(port->upcalled - port->done) >= (__s32)now->credit) {
 		__sync_fetch_and_add(&port->refused, 1);
 		return TC_ACT_SHOT;
 	}
@@ -226,6 +229,10 @@ int port_ingress(struct __sk_buff *skb)
 		port = bpf_map_lookup_elem(&ports, &ingress);
 		if (!port)
 			return TC_ACT_SHOT;
+		if (flow->allowance & FRESH) {
+			flow->allowance &= ~FRESH;
+			flow->mark = port->upcalled;
+		}
 		if ((__s32)(flow->mark - port->done) > 0) {
 			if (flow->allowance == 1) {
 				__sync_fetch_and_add(&port->held, 1);

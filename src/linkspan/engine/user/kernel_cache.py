@@ -7,12 +7,15 @@ collects: counters, and which addresses were seen.
 
     slow path ──▶ install ──▶ [key → slot], slot: egress, limit, generation, counters
     state changes ──▶ publish(generation): every older entry is void from that write on
-    once a second ──▶ collect: counters and last-used stamps out, void entries removed
+    once a second ──▶ collect: counters and last-used stamps out; then note: void entries removed
 
 Slots and counters are memory shared with the program, so that collecting asks the kernel nothing.
-The maps outlive the process: the next one reads them (`adopt`) and goes on. A slot that was freed
-rests for a round of collection before it is used again, since a program that looked it up just
-before may still be reading it.
+What is written into it is written in one piece, because the program reads it at the same time.
+
+The maps outlive the process: the next one reads them (`_adopt`) and goes on. How much of each
+entry's counters is in the ports' counters already, it knows from the process before (`note`), so
+that no frame is counted twice or not at all. A slot that was freed rests until the round of notes
+after the one that says so, by when nobody counts on its old contents.
 """
 
 from __future__ import annotations
@@ -21,51 +24,47 @@ import mmap
 import os
 import struct
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from linkspan.bridge.cache import CacheEntry
 from linkspan.bridge.decide import TAG_TYPES
+from linkspan.bridge.fdb import Address
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.verdict import Learn
 from linkspan.engine.libbpf import BpfMap, map_memory, wait_for_running_programs
+from linkspan.engine.user.kernel_maps import (
+    ALLOWANCE,
+    DONE_AT,
+    FLOW_BYTES,
+    FLOWS,
+    FLOWS_PER_PORT,
+    FRESH,
+    GENERATION,
+    KEY,
+    LOST,
+    LOST_AT,
+    OWN,
+    OWN_AT,
+    PORT,
+    PORTS,
+    RESULT,
+    SLOT,
+    STATE,
+    USED,
+    USED_AT,
+)
 from linkspan.types import NO_VLAN, Mac, PortNumber
+from linkspan.wire.ethernet import FIRST_ETHERTYPE
 
-FLOWS: Final = 65536
-FLOWS_PER_PORT: Final = 16384
-"""As in the first level: a port that fills it up starts anew, others are not touched."""
-
-PORTS: Final = 1024
-CREDIT: Final = 64
-"""Frames of one port that may wait for the switch process; the upcall's queue has room for all."""
-
-ALLOWANCE: Final = 64
-"""Frames of a flow that may follow the slow way after its verdict was installed."""
-
-MAPS: Final = ("flows", "slots", "ports", "state")
-"""Maps of the program that a switch process works with, in the order of their descriptors."""
-
-_KEY: Final = struct.Struct("=I12sHHHH")
-_SLOT: Final = struct.Struct("=I")
-_FLOW_BYTES: Final = 64
-_GENERATION: Final = struct.Struct("=I")
-_RESULT: Final = struct.Struct("=IIHHII")
-"""egress, limit, to_peer, ingress, mark, allowance: what follows `generation`."""
-_USED: Final = struct.Struct("=QQQ")
-"""last_used, frames, bytes."""
-_USED_AT: Final = _GENERATION.size + _RESULT.size
-_OWN: Final = struct.Struct("=HHI")
-_OWN_AT: Final = _USED_AT + _USED.size
-_PORT: Final = struct.Struct("=IIIIQQ")
-_DONE_AT: Final = 4
-_STATE: Final = struct.Struct("=IIII")
 _REASONS: Final = tuple(Reason)
+_ETH_P_802_3, _ETH_P_802_2 = b"\x00\x01", b"\x00\x04"
 
 
 @dataclass(slots=True)
 class Flow:
-    """One entry of the map, and how much of its counters has been collected."""
+    """One entry of the map, how much of its counters was collected, and how much noted."""
 
     key: bytes
     slot: int
@@ -76,13 +75,17 @@ class Flow:
     learn: Learn | None
     frames: int = 0
     size: int = 0
+    noted: int = -1
 
 
 @dataclass(frozen=True, slots=True)
 class Used:
-    """What a flow did since the last collection."""
+    """What a flow did since the last collection, under the verdict of that time."""
 
-    flow: Flow
+    ingress: PortNumber
+    egress: tuple[PortNumber, ...]
+    reason: Reason
+    learn: Learn | None
     frames: int
     size: int
     last_used: float
@@ -97,22 +100,43 @@ class Device:
     is_veth: bool
 
 
+@dataclass(frozen=True, slots=True)
+class Counted:
+    """How much of the maps' counters the ports' counters hold: frames and bytes by slot, with
+    None for a slot that is empty now, and lost frames by port."""
+
+    flows: Mapping[int, tuple[int, int] | None]
+    lost: Mapping[PortNumber, int]
+
+
+NOTHING_COUNTED: Final = Counted({}, {})
+
+
 class KernelCache:
     """The maps of one bridge."""
 
-    def __init__(self, descriptors: Iterable[int], devices: dict[PortNumber, Device]) -> None:
+    def __init__(
+        self,
+        descriptors: Iterable[int],
+        devices: dict[PortNumber, Device],
+        counted: Counted = NOTHING_COUNTED,
+    ) -> None:
+        """Take over the maps as they are; `counted` is what the process before had collected."""
         flows, slots, ports, state = descriptors
         self.devices = devices
-        self._map = BpfMap(flows, _KEY.size, _SLOT.size)
-        self._slots: mmap.mmap = map_memory(slots, FLOWS * _FLOW_BYTES)
-        self._ports: mmap.mmap = map_memory(ports, PORTS * _PORT.size)
-        self._state: mmap.mmap = map_memory(state, _STATE.size)
+        self._map = BpfMap(flows, KEY.size, SLOT.size)
+        self._slots: mmap.mmap = map_memory(slots, FLOWS * FLOW_BYTES)
+        self._ports: mmap.mmap = map_memory(ports, PORTS * PORT.size)
+        self._state: mmap.mmap = map_memory(state, STATE.size)
         self._flows: dict[bytes, Flow] = {}
         self._held: dict[PortNumber, int] = {}
-        self._free = deque(range(FLOWS - 1, -1, -1))
+        self._used: list[Used] = []
         self._resting: list[int] = []
-        (self.generation,) = _GENERATION.unpack_from(self._state)
-        self._adopt()
+        self._emptied: set[PortNumber] = set()
+        self._waiting: dict[PortNumber, tuple[int, int]] = {}
+        self._lost = {number: counted.lost.get(number, 0) for number in devices}
+        (self.generation,) = GENERATION.unpack_from(self._state)
+        self._adopt(counted.flows)
 
     def __len__(self) -> int:
         return len(self._flows)
@@ -124,12 +148,9 @@ class KernelCache:
         ifindex = self.devices[ingress].ifindex
         if frame[12:14] in TAG_TYPES:
             (protocol,) = struct.unpack_from("=H", frame, 12)
-            (kind,) = struct.unpack_from("=H", frame, 16)
-            return _KEY.pack(
-                ifindex, frame[:12], protocol, int.from_bytes(frame[14:16], "big"), kind, 0
-            )
-        (kind,) = struct.unpack_from("=H", frame, 12)
-        return _KEY.pack(ifindex, frame[:12], 0, 0, kind, 0)
+            tag = int.from_bytes(frame[14:16], "big")
+            return KEY.pack(ifindex, frame[:12], protocol, tag, _kernel_type(frame[16:20]), 0)
+        return KEY.pack(ifindex, frame[:12], 0, 0, _kernel_type(frame[12:16]), 0)
 
     def offer(self, ingress: PortNumber, frame: bytes, entry: CacheEntry) -> None:
         """Install the verdict of the first level, if it is one that the program can carry out."""
@@ -146,50 +167,47 @@ class KernelCache:
 
     def _slot_for(self, key: bytes, ingress: PortNumber, entry: CacheEntry) -> Flow | None:
         if self._held.get(ingress, 0) >= FLOWS_PER_PORT:
-            self._void(ingress)
+            self._empty(ingress)
             return None
         if not self._free:
             return None
         slot = self._free.pop()
-        self._slots[slot * _FLOW_BYTES : (slot + 1) * _FLOW_BYTES] = bytes(_FLOW_BYTES)
+        self._slots[slot * FLOW_BYTES : (slot + 1) * FLOW_BYTES] = bytes(FLOW_BYTES)
         flow = Flow(key, slot, 0, ingress, entry.egress, entry.reason, entry.learn)
         self._flows[key] = flow
         self._held[ingress] = self._held.get(ingress, 0) + 1
         return flow
 
-    def _void(self, ingress: PortNumber) -> None:
-        """End all entries of a port; the next collection counts and removes them."""
+    def _empty(self, ingress: PortNumber) -> None:
+        """End all entries of a port, once until they are removed by `note`."""
+        if ingress in self._emptied:
+            return
+        self._emptied.add(ingress)
         for flow in self._flows.values():
             if flow.ingress == ingress:
-                _GENERATION.pack_into(self._slots, flow.slot * _FLOW_BYTES, 0)
+                at = flow.slot * FLOW_BYTES
+                self._slots[at : at + GENERATION.size] = bytes(GENERATION.size)
                 flow.generation = 0
 
     def _write(self, flow: Flow, entry: CacheEntry) -> None:
         """Write the result, and last what makes it valid."""
-        at = flow.slot * _FLOW_BYTES
+        at = flow.slot * FLOW_BYTES
         egress = self.devices[entry.egress[0]] if entry.egress else Device(0, False)
-        upcalled, *_ = _PORT.unpack_from(self._ports, flow.ingress * _PORT.size)
         is_new = flow.generation == 0
+        self._collect(flow)
         flow.generation = self.generation
         flow.egress, flow.reason, flow.learn = entry.egress, entry.reason, entry.learn
-        _RESULT.pack_into(
-            self._slots,
-            at + _GENERATION.size,
-            egress.ifindex,
-            entry.limit,
-            egress.is_veth,
-            flow.ingress,
-            upcalled,
-            ALLOWANCE,
+        result = RESULT.pack(
+            egress.ifindex, entry.limit, egress.is_veth, flow.ingress, 0, FRESH | ALLOWANCE
         )
+        self._slots[at + GENERATION.size : at + USED_AT] = result
         port = entry.egress[0] if entry.egress else 0
-        _OWN.pack_into(
-            self._slots, at + _OWN_AT, port, _REASONS.index(entry.reason), entry.learn is not None
-        )
-        _GENERATION.pack_into(self._slots, at, self.generation)
+        own = OWN.pack(port, _REASONS.index(entry.reason), entry.learn is not None)
+        self._slots[at + OWN_AT : at + OWN_AT + OWN.size] = own
+        self._slots[at : at + GENERATION.size] = GENERATION.pack(self.generation)
         if is_new:
             try:
-                self._map.put(flow.key, _SLOT.pack(flow.slot))
+                self._map.put(flow.key, SLOT.pack(flow.slot))
             except OSError:
                 self._remove(flow)
 
@@ -199,37 +217,42 @@ class KernelCache:
         self._held[flow.ingress] -= 1
         self._resting.append(flow.slot)
 
-    def _adopt(self) -> None:
+    def _adopt(self, counted: Mapping[int, tuple[int, int] | None]) -> None:
         """Take over what a process before this one has left in the maps."""
         numbers = {device.ifindex: number for number, device in self.devices.items()}
         taken = set()
         for key, value in self._map.items():
-            (slot,) = _SLOT.unpack(value)
-            ifindex, addresses, *_ = _KEY.unpack(key)
+            (slot,) = SLOT.unpack(value)
+            ifindex, addresses, *_ = KEY.unpack(key)
             ingress = numbers.get(ifindex)
             if ingress is None:
                 self._map.remove(key)
                 continue
-            at = slot * _FLOW_BYTES
-            (generation,) = _GENERATION.unpack_from(self._slots, at)
-            result = _RESULT.unpack_from(self._slots, at + _GENERATION.size)
-            _, frames, size = _USED.unpack_from(self._slots, at + _USED_AT)
-            port, reason, learns = _OWN.unpack_from(self._slots, at + _OWN_AT)
-            flow = Flow(
+            at = slot * FLOW_BYTES
+            (generation,) = GENERATION.unpack_from(self._slots, at)
+            egress, *_ = RESULT.unpack_from(self._slots, at + GENERATION.size)
+            port, reason, learns = OWN.unpack_from(self._slots, at + OWN_AT)
+            self._flows[key] = flow = Flow(
                 key,
                 slot,
                 generation,
                 ingress,
-                (PortNumber(port),) if result[0] else (),
+                (PortNumber(port),) if egress else (),
                 _REASONS[reason],
                 Learn(NO_VLAN, Mac(addresses[6:])) if learns else None,
-                frames,
-                size,
+                *(counted.get(slot) or (0, 0)),
             )
-            self._flows[key] = flow
             self._held[ingress] = self._held.get(ingress, 0) + 1
             taken.add(slot)
+            self._collect(flow, always=True)
         self._free = deque(slot for slot in range(FLOWS - 1, -1, -1) if slot not in taken)
+
+    def addresses(self) -> Iterator[Address]:
+        """The addresses that the entries rely on."""
+        for key in self._flows:
+            _, addresses, *_ = KEY.unpack(key)
+            yield NO_VLAN, Mac(addresses[:6])
+            yield NO_VLAN, Mac(addresses[6:])
 
     # state
 
@@ -237,44 +260,121 @@ class KernelCache:
         """Void every entry of an older generation; with `wait`, return when no program still runs
         that may have read the older one."""
         self.generation = generation
-        _GENERATION.pack_into(self._state, 0, generation)
+        # struct's pack_into would write zeros first, and the program might read them.
+        self._state[: GENERATION.size] = GENERATION.pack(generation)
         if wait:
             wait_for_running_programs()
 
     def done(self, port: PortNumber, frames: int) -> None:
-        """Say that so many more upcalls of a port have been dealt with."""
-        at = port * _PORT.size + _DONE_AT
-        (done,) = _GENERATION.unpack_from(self._ports, at)
-        _GENERATION.pack_into(self._ports, at, (done + frames) & 0xFFFFFFFF)
+        """Say that so many more upcalls of a port have been dealt with.
 
-    def nothing_waits(self) -> None:
-        """The upcall's queue was seen empty: what was counted and never came was lost."""
+        Never more than there were: a frame that the kernel had to cut comes up as several.
+        """
+        upcalled, done = self._upcalls(port)
+        ahead = (upcalled - done) & 0xFFFFFFFF
+        self._set_done(port, done + min(frames, ahead if ahead < 1 << 31 else 0))
+
+    def upcalled(self) -> dict[PortNumber, int]:
+        """How many upcalls each port has had."""
+        return {number: self._upcalls(number)[0] for number in self.devices}
+
+    def has_waiting(self) -> bool:
+        """Whether upcalls were counted that nobody has dealt with."""
+        return any(upcalled != done for upcalled, done in map(self._upcalls, self.devices))
+
+    def dealt_with(self, upcalled: Mapping[PortNumber, int]) -> None:
+        """Say that all upcalls up to these were dealt with or lost."""
+        for number, count in upcalled.items():
+            self._set_done(number, count)
+
+    def write_off(self) -> None:
+        """The upcall's queue is empty: what was counted when this was said the last time, and has
+        not come, was lost by the kernel."""
         for number in self.devices:
-            at = number * _PORT.size
-            self._ports[at + _DONE_AT : at + _DONE_AT + 4] = self._ports[at : at + 4]
+            upcalled, done = self._upcalls(number)
+            if upcalled != done and self._waiting.get(number) == (upcalled, done):
+                self._set_done(number, upcalled)
+            self._waiting[number] = upcalled, done
 
-    def lost(self, port: PortNumber) -> tuple[int, int]:
-        """Frames of a port that had no credit left, and those lost to keep the order, so far."""
-        *_, refused, held = _PORT.unpack_from(self._ports, port * _PORT.size)
-        return refused, held
+    def _upcalls(self, port: PortNumber) -> tuple[int, int]:
+        upcalled, done, *_ = PORT.unpack_from(self._ports, port * PORT.size)
+        return upcalled, done
+
+    def _set_done(self, port: PortNumber, done: int) -> None:
+        at = port * PORT.size + DONE_AT
+        self._ports[at : at + GENERATION.size] = GENERATION.pack(done & 0xFFFFFFFF)
+
+    # figures
 
     def collect(self) -> list[Used]:
-        """What the flows did since the last time; entries that are void are removed after that."""
+        """What the flows did since the last time."""
+        for flow in self._flows.values():
+            self._collect(flow)
+        used, self._used = self._used, []
+        return used
+
+    def _collect(self, flow: Flow, always: bool = False) -> None:
+        at = flow.slot * FLOW_BYTES + USED_AT
+        last_used, frames, size = USED.unpack_from(self._slots, at)
+        if frames != flow.frames or always:
+            self._used.append(
+                Used(
+                    flow.ingress,
+                    flow.egress,
+                    flow.reason,
+                    flow.learn,
+                    frames - flow.frames,
+                    size - flow.size,
+                    last_used / 1e9,
+                )
+            )
+            flow.frames, flow.size = frames, size
+
+    def collect_lost(self) -> dict[PortNumber, int]:
+        """Frames of each port that had no credit left or were lost to keep the order, since the
+        last time."""
+        found = {}
+        for number, before in self._lost.items():
+            lost = sum(LOST.unpack_from(self._ports, number * PORT.size + LOST_AT))
+            if lost != before:
+                found[number] = lost - before
+                self._lost[number] = lost
+        return found
+
+    def note(self, whole: bool) -> Counted:
+        """What has been collected, for the process that comes after this one, all of it or what
+        changed since the last time; to be called when that is in the ports' counters. Entries that
+        are void and have nothing left to say go."""
         self._free.extendleft(self._resting)
         self._resting = []
-        used = []
+        self._emptied.clear()
+        changed: dict[int, tuple[int, int] | None] = {}
         for flow in list(self._flows.values()):
-            at = flow.slot * _FLOW_BYTES + _USED_AT
-            last_used, frames, size = _USED.unpack_from(self._slots, at)
-            if frames != flow.frames:
-                used.append(Used(flow, frames - flow.frames, size - flow.size, last_used / 1e9))
-                flow.frames, flow.size = frames, size
-            elif flow.generation != self.generation:
+            if flow.frames != flow.noted:
+                changed[flow.slot] = flow.frames, flow.size
+                flow.noted = flow.frames
+            elif flow.generation != self.generation and self._is_still(flow):
                 self._remove(flow)
-        return used
+                changed[flow.slot] = None
+            elif whole:
+                changed[flow.slot] = flow.frames, flow.size
+        return Counted(changed, dict(self._lost))
+
+    def _is_still(self, flow: Flow) -> bool:
+        at = flow.slot * FLOW_BYTES + USED_AT
+        _, frames, _ = USED.unpack_from(self._slots, at)
+        return bool(frames == flow.frames)
 
     def close(self) -> None:
         """Unmap the memory; the maps stay with whoever else holds them."""
         for memory in (self._slots, self._ports, self._state):
             memory.close()
         os.close(self._map.descriptor)
+
+
+def _kernel_type(data: bytes) -> int:
+    """`skb->protocol` for an EtherType or length and what follows it (`eth_type_trans`)."""
+    kind = data[:2]
+    if int.from_bytes(kind, "big") < FIRST_ETHERTYPE:
+        kind = _ETH_P_802_3 if data[2:4] == b"\xff\xff" else _ETH_P_802_2
+    return int(struct.unpack("=H", kind)[0])

@@ -16,7 +16,7 @@ from linkspan.bridge.watch import WATCHED, Watch, type_bits
 from linkspan.engine.libbpf import BpfMap, BpfObject
 from linkspan.engine.netlink import Netlink, attach_program, set_link, without_ipv6_address
 from linkspan.engine.user.devices import open_tap
-from linkspan.engine.user.kernel_cache import CREDIT, MAPS, PORTS
+from linkspan.engine.user.kernel_maps import CREDIT, MAPS, PORTS
 from linkspan.model.topology import LARGEST_MTU
 from linkspan.wire.ethernet import EtherType
 
@@ -31,20 +31,30 @@ class LoadedCache:
     """The programs and maps of one bridge, while its ports are made."""
 
     def __init__(self, upcall_name: str) -> None:
-        """Load the programs and make the upcall. Raises OSError that says what is missing."""
+        """Load the programs and make the upcall. Raises OSError that says what is missing, and
+        Refusal when the kernel does not attach them; nothing is left then."""
         if not OBJECT.exists():
             raise FileNotFoundError("clang was missing when linkspan was built")
+        self._opened: list[int] = []
         loaded = BpfObject(OBJECT)
         try:
-            self.maps = [loaded.map(name) for name in MAPS]
-            self._numbers = BpfMap(loaded.map("numbers"), 4, 4)
+            self.maps = [self._own(loaded.map(name)) for name in MAPS]
+            self._numbers = BpfMap(self._own(loaded.map("numbers")), 4, 4)
             self._ports = BpfMap(self.maps[MAPS.index("ports")], 4, 32)
-            self._program = loaded.program("port_ingress")
-            _fill_watched(BpfMap(loaded.map("watched"), 4, _WATCH.size))
-            self.upcall = open_tap(upcall_name)
-            self._open_upcall(upcall_name, loaded.program("upcall_ingress"))
+            self._program = self._own(loaded.program("port_ingress"))
+            watched = BpfMap(self._own(loaded.map("watched")), 4, _WATCH.size)
+            _fill_watched(watched)
+            self.upcall = self._own(open_tap(upcall_name))
+            self._open_upcall(upcall_name, self._own(loaded.program("upcall_ingress")))
+        except BaseException:
+            self.close()
+            raise
         finally:
             loaded.close()
+
+    def _own(self, descriptor: int) -> int:
+        self._opened.append(descriptor)
+        return descriptor
 
     def _open_upcall(self, name: str, program: int) -> None:
         with Netlink() as netlink:
@@ -58,7 +68,6 @@ class LoadedCache:
                     *attach_program(index, program, "upcall_ingress"),
                 ]
             )
-        os.close(program)
 
     def add_veth(self, number: int, name: str) -> int:
         """Let the program serve a port of the current network namespace; returns its ifindex."""
@@ -71,7 +80,7 @@ class LoadedCache:
 
     def close(self) -> None:
         """Close our descriptors; the programs stay attached, the maps with whoever holds them."""
-        for descriptor in (*self.maps, self._numbers.descriptor, self._program, self.upcall):
+        for descriptor in self._opened:
             os.close(descriptor)
 
 
@@ -79,7 +88,6 @@ def _fill_watched(watched: BpfMap) -> None:
     for row in WATCHED:
         first = _IPV6_ROWS if row.ethertype is EtherType.IPV6 else 0
         watched.put(struct.pack("=I", first + row.protocol), _row(row))
-    os.close(watched.descriptor)
 
 
 def _row(watch: Watch) -> bytes:

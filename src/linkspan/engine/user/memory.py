@@ -10,11 +10,13 @@ to the system.
 from __future__ import annotations
 
 import ctypes
-import json
+import errno
 import os
 import struct
 from collections.abc import Iterator
 from typing import Any, Final
+
+import msgspec
 
 _START: Final = struct.Struct("=Q")
 _FIRST: Final = 4096
@@ -37,17 +39,24 @@ class Memory:
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._end = os.fstat(descriptor).st_size
+        # Half a line at the end is left out, so that what is written now begins a new one.
+        self._end -= len(self._read().rpartition(b"\n")[2])
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The lines since the last time that everything was written, that one first."""
+        for line in self._read().splitlines():
+            yield msgspec.json.decode(line)
+
+    def _read(self) -> bytes:
         (start,) = _START.unpack(os.pread(self._descriptor, _START.size, 0))
-        for line in os.pread(self._descriptor, self._end - start, start).splitlines(keepends=True):
-            if line.endswith(b"\n"):
-                yield json.loads(line)
+        return os.pread(self._descriptor, self._end - start, start)
 
     def note(self, **change: Any) -> None:
-        """Add a line."""
-        self._end += os.pwrite(self._descriptor, json.dumps(change).encode() + b"\n", self._end)
+        """Add a line. Raises OSError when there is no room for the whole of it."""
+        line = msgspec.json.encode(change) + b"\n"
+        if os.pwrite(self._descriptor, line, self._end) != len(line):
+            raise OSError(errno.ENOSPC, "no memory for what the switch is to remember")
+        self._end += len(line)
 
     def rewrite(self, **whole: Any) -> None:
         """Write everything as one line, and begin the log there."""

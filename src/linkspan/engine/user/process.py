@@ -102,13 +102,14 @@ def main(arguments: list[str]) -> None:
     held = configuration.descriptors
     memory = Memory(held[memory_key(bridge.name)][0])
     add_ports(dataplane, configuration)
-    restore(memory, bridge, dataplane.ports)
+    counted = restore(memory, bridge, dataplane.ports)
     if configuration.cache == "on":
         (upcall,) = held[upcall_key(bridge.name)]
-        kernel = KernelCache(held[cache_key(bridge.name)], kernel_devices(configuration))
+        devices = kernel_devices(configuration)
+        kernel = KernelCache(held[cache_key(bridge.name)], devices, counted)
         dataplane.add_kernel_cache(kernel, upcall)
     print(f"{bridge.name}: in-kernel cache {configuration.cache}", file=sys.stderr, flush=True)
-    keeper = Keeper(memory, bridge, dataplane.ports)
+    keeper = Keeper(memory, bridge, dataplane.ports, dataplane.kernel)
     dataplane.every_tick = keeper.tick
 
     def report(events: Iterable[Event]) -> None:

@@ -16,11 +16,15 @@ from linkspan.bridge.commit import Event, Evicted, Expired, Learned, Moved
 from linkspan.bridge.fdb import Entry, EntryKind
 from linkspan.bridge.port import PortOptions
 from linkspan.bridge.state import Bridge
+from linkspan.engine.user.kernel_cache import Counted, KernelCache
 from linkspan.engine.user.memory import Memory
 from linkspan.engine.user.ports import Port
 from linkspan.types import Mac, PortNumber, Vlan
 
 _WHOLE_SECONDS: Final = 5.0
+_WHOLES_A_LIFE: Final = 4
+"""How often everything is written at least while an address ages: ages are noted then only."""
+
 _ENTRIES_A_SECOND: Final = 1000
 _KEPT: Final = (EntryKind.LEARNED, EntryKind.STATIC, EntryKind.STICKY)
 
@@ -28,11 +32,18 @@ _KEPT: Final = (EntryKind.LEARNED, EntryKind.STATIC, EntryKind.STICKY)
 class Keeper:
     """Keeps a memory up to date with a bridge and its ports."""
 
-    def __init__(self, memory: Memory, bridge: Bridge, ports: Mapping[PortNumber, Port]) -> None:
+    def __init__(
+        self,
+        memory: Memory,
+        bridge: Bridge,
+        ports: Mapping[PortNumber, Port],
+        kernel: KernelCache | None = None,
+    ) -> None:
         self._memory = memory
         self._bridge = bridge
         self._ports = ports
-        self._seen: dict[PortNumber, tuple[int, int]] = {}
+        self._kernel = kernel
+        self._seen: dict[PortNumber, list[Any]] = {}
         self._due = 0.0
         self.note_whole()
 
@@ -54,14 +65,15 @@ class Keeper:
         if time.monotonic() >= self._due:
             self.note_whole()
             return
-        changed = [
-            port
-            for port in self._ports.values()
-            if self._seen.get(port.number) != (port.frames_in, port.frames_out)
-        ]
-        if changed:
-            self._seen |= {port.number: (port.frames_in, port.frames_out) for port in changed}
-            self._memory.note(counters=_counters(changed))
+        changed = {
+            number: counters
+            for number, counters in _counters(self._ports.values()).items()
+            if self._seen.get(number) != counters
+        }
+        counted = self._counted(whole=False)
+        if changed or counted.get("flows"):
+            self._seen |= changed
+            self._memory.note(counters=changed, **counted)
 
     def note_whole(self) -> None:
         """Remember everything, and forget what was noted before."""
@@ -82,16 +94,31 @@ class Keeper:
                 if entry.kind in _KEPT
             ],
             counters=_counters(self._ports.values()),
+            **self._counted(whole=True),
         )
-        self._due = time.monotonic() + _WHOLE_SECONDS + len(bridge.fdb) / _ENTRIES_A_SECOND
+        self._due = (
+            time.monotonic()
+            + min(_WHOLE_SECONDS, bridge.fdb.ageing_time / _WHOLES_A_LIFE)
+            + len(bridge.fdb) / _ENTRIES_A_SECOND
+        )
+
+    def _counted(self, whole: bool) -> dict[str, Any]:
+        """Belongs into the same line as the counters, so that both are of one moment."""
+        if self._kernel is None:
+            return {}
+        counted = self._kernel.note(whole)
+        return {"flows": counted.flows, "lost": counted.lost}
 
 
-def restore(memory: Memory, bridge: Bridge, ports: Mapping[PortNumber, Port]) -> bool:
-    """Bring a newly made bridge to what is remembered; returns whether there was anything."""
-    found = False
+def restore(memory: Memory, bridge: Bridge, ports: Mapping[PortNumber, Port]) -> Counted:
+    """Bring a newly made bridge to what is remembered; returns how much of the in-kernel cache's
+    counters is in those of the ports."""
+    flows: dict[int, tuple[int, int] | None] = {}
+    lost: dict[PortNumber, int] = {}
     for line in memory:
-        found = True
         _restore_bridge(bridge, line)
+        flows |= {int(slot): counted for slot, counted in line.get("flows", {}).items()}
+        lost |= {PortNumber(int(port)): frames for port, frames in line.get("lost", {}).items()}
         for vlan, mac, port, kind, updated in line.get("entries", ()):
             address = (Vlan(vlan), Mac(bytes.fromhex(mac)))
             known = bridge.fdb.find(address)
@@ -110,7 +137,7 @@ def restore(memory: Memory, bridge: Bridge, ports: Mapping[PortNumber, Port]) ->
                 port.frames_in, port.bytes_in = frames_in, bytes_in
                 port.frames_out, port.bytes_out = frames_out, bytes_out
                 port.drops = dict(drops)
-    return found
+    return Counted(flows, lost)
 
 
 def _restore_bridge(bridge: Bridge, line: Mapping[str, Any]) -> None:
@@ -124,8 +151,11 @@ def _restore_bridge(bridge: Bridge, line: Mapping[str, Any]) -> None:
             bridge.set_up(line["bridge"]["up"])
 
 
-def _counters(ports: Iterable[Port]) -> dict[int, list[Any]]:
+def _counters(ports: Iterable[Port]) -> dict[PortNumber, list[Any]]:
     return {
-        port.number: [port.frames_in, port.bytes_in, port.frames_out, port.bytes_out, port.drops]
+        port.number: [
+            *(port.frames_in, port.bytes_in, port.frames_out, port.bytes_out),
+            dict(port.drops),
+        ]
         for port in ports
     }

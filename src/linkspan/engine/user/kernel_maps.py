@@ -1,0 +1,44 @@
+"""The maps of the in-kernel cache as bytes: sizes and layouts, as `kernel_cache.bpf.c` has them."""
+
+from __future__ import annotations
+
+import struct
+from typing import Final
+
+FLOWS: Final = 65536
+FLOWS_PER_PORT: Final = 16384
+"""As in the first level: a port that fills it up starts anew, others are not touched."""
+
+PORTS: Final = 1024
+CREDIT: Final = 64
+"""Frames of one port that may wait for the switch process; the upcall's queue has room for all."""
+
+ALLOWANCE: Final = 64
+"""Frames of a flow that may follow the slow way after its verdict was installed."""
+
+FRESH: Final = 1 << 31
+"""In an allowance: no frame has come since the result was written."""
+
+MAPS: Final = ("flows", "slots", "ports", "state")
+"""Maps of the program that a switch process works with, in the order of their descriptors."""
+
+KEY: Final = struct.Struct("=I12sHHHH")
+"""ifindex, addresses, tag protocol, tag, type, zero."""
+SLOT: Final = struct.Struct("=I")
+FLOW_BYTES: Final = 64
+GENERATION: Final = struct.Struct("=I")
+RESULT: Final = struct.Struct("=IIHHII")
+"""egress, limit, to_peer, ingress, mark, allowance: what follows `generation`."""
+USED: Final = struct.Struct("=QQQ")
+"""last_used, frames, bytes."""
+USED_AT: Final = GENERATION.size + RESULT.size
+OWN: Final = struct.Struct("=HHI")
+"""egress port, reason, learns."""
+OWN_AT: Final = USED_AT + USED.size
+PORT: Final = struct.Struct("=IIIIQQ")
+"""upcalled, done, ifindex, to_peer, refused, held."""
+DONE_AT: Final = 4
+LOST: Final = struct.Struct("=QQ")
+LOST_AT: Final = PORT.size - LOST.size
+STATE: Final = struct.Struct("=IIII")
+"""generation, upcall, credit, zero."""
