@@ -191,7 +191,7 @@ def ping(lab: str | None, timeout: float, as_json: bool) -> None:
         sys.exit(1)
 
 
-@cli.command(name="exec", context_settings={"ignore_unknown_options": True})
+@cli.command(name="exec", context_settings={"allow_interspersed_args": False})
 @click.argument("node", metavar="NODE|LAB/NODE")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def execute(node: str, command: Sequence[str]) -> None:
@@ -200,7 +200,8 @@ def execute(node: str, command: Sequence[str]) -> None:
     from linkspan.lab.find import find_node
 
     place, name = find_node(node)
-    sys.exit(execute_in_node(place, name, command))
+    # Everything after the node is the command's own, its options too; `--` may stand between.
+    sys.exit(execute_in_node(place, name, command[command[:1] == ("--",) :]))
 
 
 @cli.command()

@@ -17,6 +17,7 @@ import msgspec
 
 from linkspan.errors import Fault, LinkspanError, Missing, Mistake, Refusal
 from linkspan.model.snapshot import LabSnapshot, Reach
+from linkspan.sandbox.state import labs
 
 _COMMAND = (sys.executable, "-P", "-m", "linkspan")
 
@@ -51,7 +52,8 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.down()
+        if self.name in labs():
+            self.down()
 
     def __getitem__(self, node: str) -> Node:
         known = [found.name for found in self.snapshot().nodes]

@@ -106,18 +106,23 @@ def _end_process(folder: Path, process: int) -> None:
     (`zap_pid_ns_processes`, kernel/pid_namespace.c).
     """
     try:
-        with (
-            contextlib.suppress(Missing, Refusal),
-            Client(folder / state.INIT_SOCKET, PATIENCE) as client,
-        ):
-            client.call("shutdown")
-        if not _has_ended(process):
+        if not (_is_asked_to_end(folder) and _has_ended(process)):
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(process, signal.SIGKILL)
             if not _has_ended(process):
                 raise Refusal(f"the init process of {folder} can't be ended")
     finally:
         os.close(process)
+
+
+def _is_asked_to_end(folder: Path) -> bool:
+    """Whether an init process understood that it is to end."""
+    try:
+        with Client(folder / state.INIT_SOCKET, PATIENCE) as client:
+            client.call("shutdown")
+    except (Missing, Refusal):
+        return False
+    return True
 
 
 def _has_ended(process: int) -> bool:
