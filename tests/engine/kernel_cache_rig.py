@@ -8,7 +8,6 @@ knows no more than a killed one leaves behind.
 
 from __future__ import annotations
 
-import itertools
 import os
 import select
 import struct
@@ -17,15 +16,11 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
-from tests.engine.engine_harness import (
-    BRIDGE_MAC,
-    BROADCAST,
-    EXPERIMENT,
-    PacketPeer,
-    frame_of,
-    namespace,
-    veth,
-)
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet
+from tests.engine.networks import namespace, veth
+from tests.engine.stations import BROADCAST, EXPERIMENT, PacketPeer, frame_of, station
+from tests.engine.switch_process import BRIDGE_MAC
 
 from linkspan.bridge.port import PortOptions
 from linkspan.engine.user.configuration import (
@@ -42,9 +37,12 @@ from linkspan.engine.user.memory import Memory, make_memory
 from linkspan.engine.user.process import add_ports, build_bridge, kernel_devices
 from linkspan.engine.user.restore import Keeper, restore
 from linkspan.sandbox.namespaces import inside
-from linkspan.types import PortNumber
+from linkspan.types import Mac, PortNumber
 
-_numbers = itertools.count()
+A, B, C, X = (Mac(station(number)) for number in range(1, 5))
+MAC_A, MAC_B = A.hex(":"), B.hex(":")
+LLC = 0x0026
+"""A length in the place of a type."""
 
 
 def numbered(destination: bytes, source: bytes, number: int, kind: int = EXPERIMENT) -> bytes:
@@ -56,6 +54,14 @@ def number_of(frame: bytes) -> int:
     """Which one of `numbered` it is."""
     (number,) = struct.unpack_from("!I", frame, 14)
     return int(number)
+
+
+def packet(inner: Packet, tags: tuple[Packet, ...] = ()) -> bytes:
+    """A packet from A to B, with tags."""
+    whole = Ether(src=MAC_A, dst=MAC_B)
+    for tag in tags:
+        whole /= tag
+    return bytes(whole / inner)
 
 
 class Rig:
@@ -122,7 +128,7 @@ class Rig:
             self.dataplane.add_kernel_cache(self.kernel, upcall)
         self.keeper = Keeper(memory, self.bridge, self.dataplane.ports, self.kernel)
         self.dataplane.every_tick = self.keeper.tick
-        self.dataplane.report = self.keeper.note_events
+        self.dataplane.tell(self.keeper.note_events)
 
     def waits(self) -> bool:
         """Whether a frame waits for the process."""
@@ -133,7 +139,12 @@ class Rig:
     def serve(self) -> None:
         """Let the process deal with all that has come up."""
         while self.waits():
-            self.dataplane._pump_upcall()
+            self.pump()
+
+    def pump(self) -> None:
+        """Let the process deal with one burst of it."""
+        assert self.dataplane.kernel_side is not None
+        self.dataplane.kernel_side.pump()
 
     def tick(self) -> None:
         """Let the process do what it does once a second."""
@@ -141,7 +152,7 @@ class Rig:
 
     def upcalls(self) -> int:
         """How many frames have come up so far."""
-        return sum(self.kernel.upcalled().values())
+        return sum(self.kernel.credit.upcalled().values())
 
     def counters(self) -> dict[int, Any]:
         """Frames in and out and drops of each port, as `ports` shows them."""

@@ -9,18 +9,15 @@ from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from tests.engine.engine_harness import (
+from tests.engine.networks import needs_root
+from tests.engine.running_lab import busily, containers, lab, transfer
+from tests.engine.stations import (
     BROADCAST,
     EXPERIMENT,
     PacketPeer,
     StreamPeer,
-    busily,
-    containers,
     frame_of,
-    lab,
-    needs_root,
     station,
-    transfer,
     wait_until,
 )
 

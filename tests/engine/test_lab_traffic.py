@@ -13,18 +13,9 @@ import time
 from pathlib import Path
 
 import pytest
-from tests.engine.engine_harness import (
-    BROADCAST,
-    RunningLab,
-    busily,
-    containers,
-    frame_of,
-    lab,
-    needs_root,
-    station,
-    transfer,
-    wait_until,
-)
+from tests.engine.networks import needs_root
+from tests.engine.running_lab import RunningLab, busily, containers, lab, transfer
+from tests.engine.stations import BROADCAST, frame_of, station, wait_until
 
 pytestmark = needs_root
 

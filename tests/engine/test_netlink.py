@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from tests.engine.engine_harness import namespace, needs_root
+from tests.engine.networks import namespace, needs_root
 
 from linkspan.engine.netlink import (
     Netlink,

@@ -21,20 +21,10 @@ import pytest
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Dot1Q, Ether
-from tests.engine.engine_harness import (
-    ETH_P_ALL,
-    WAIT_SECONDS,
-    PacketPeer,
-    RunningLab,
-    StreamPeer,
-    Switch,
-    containers,
-    lab,
-    namespace,
-    needs_root,
-    station,
-    veth,
-)
+from tests.engine.networks import namespace, needs_root, veth
+from tests.engine.running_lab import RunningLab, containers, lab
+from tests.engine.stations import ETH_P_ALL, WAIT_SECONDS, PacketPeer, StreamPeer, station
+from tests.engine.switch_process import Switch
 
 from linkspan.sandbox.namespaces import inside
 

@@ -14,16 +14,8 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.engine.engine_harness import (
-    BRIDGE_MAC,
-    BROADCAST,
-    WAIT_SECONDS,
-    StreamPeer,
-    Switch,
-    frame_of,
-    station,
-    wait_until,
-)
+from tests.engine.stations import BROADCAST, WAIT_SECONDS, StreamPeer, frame_of, station, wait_until
+from tests.engine.switch_process import BRIDGE_MAC, Switch
 
 from linkspan.control.lines import Client
 from linkspan.errors import Refusal

@@ -8,19 +8,9 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.engine.engine_harness import (
-    BROADCAST,
-    DatagramPeer,
-    StreamPeer,
-    Switch,
-    configure,
-    frame_of,
-    namespace,
-    needs_root,
-    station,
-    veth,
-    wait_until,
-)
+from tests.engine.networks import configure, namespace, needs_root, veth
+from tests.engine.stations import BROADCAST, DatagramPeer, StreamPeer, frame_of, station, wait_until
+from tests.engine.switch_process import Switch
 
 from linkspan.engine.netlink import delete_link, set_link
 from linkspan.engine.user.ports import put_tag_back

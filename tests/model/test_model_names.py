@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from linkspan.model import names
-from linkspan.model.names import Mark, parse_mark, port_name, switch_side_names, with_macs
+from linkspan.model.names import Mark, parse_mark, with_macs
 from linkspan.model.topology import Bridge, Node, NodePort, Topology
 from linkspan.types import Mac, is_group, is_valid_interface_name, parse_mac
 
@@ -77,25 +77,6 @@ def test_hashes_that_collide_are_hashed_again(monkeypatch: pytest.MonkeyPatch) -
     )
     lab = Topology(name="demo", bridges={"a": Bridge(), "b": Bridge(), "c": Bridge()})
     assert all_macs(with_macs(lab)) == [f"02:00:00:00:00:0{number}" for number in range(3)]
-
-
-@given(labs)
-def test_switch_side_names_are_unique_and_fit_the_kernel(lab: Topology) -> None:
-    made = switch_side_names(lab)
-    links = [*lab.links()]
-    assert made.keys() == {(node, interface) for node, interface, _ in links}
-    assert len(set(made.values())) == len(made)
-    assert not set(made.values()) & {*lab.bridges, *(interface for _, interface, _ in links)}
-    assert all(is_valid_interface_name(name) for name in made.values())
-
-
-def test_a_switch_side_name_is_readable() -> None:
-    nodes = {
-        name: Node(ports={"eth0": NodePort(bridge="br0")}) for name in ("web", "application-server")
-    }
-    made = switch_side_names(Topology(name="demo", bridges={"br0": Bridge()}, nodes=nodes))
-    assert made["web", "eth0"] == port_name("web", "eth0") == "web.eth0"
-    assert made["application-server", "eth0"].startswith("applicat~")
 
 
 def test_a_mark_is_read_back() -> None:

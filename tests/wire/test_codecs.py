@@ -123,7 +123,6 @@ READERS: list[Callable[[bytes], object]] = [
     ipv6.find_upper_layer,
     segment.complete,
     probe.parse_resolved,
-    probe.parse_echo,
 ]
 STARTS = [
     b"",

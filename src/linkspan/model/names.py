@@ -17,13 +17,10 @@ import msgspec
 from msgspec.structs import replace
 
 from linkspan.model.topology import Topology
-from linkspan.types import INTERFACE_NAME_BYTES, Mac, format_mac
+from linkspan.types import Mac, format_mac
 
 MARK_PREFIX: Final = "linkspan"
 """Begin of the alias (IFLA_IFALIAS) of every interface that a lab owns."""
-
-HASH_LETTERS: Final = 6
-"""Hexadecimal letters that stand for what a shortened name lost."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -92,28 +89,3 @@ def with_macs(topology: Topology) -> Topology:
 def hashed_mac(*owner: str) -> Mac:
     """A locally administered unicast MAC (02:…) for an owner."""
     return Mac(b"\x02" + blake2b("\0".join(owner).encode(), digest_size=5).digest())
-
-
-def switch_side_names(topology: Topology) -> dict[tuple[str, str], str]:
-    """Names for the switch's end of each node's port, by node and interface.
-
-    `web.eth0` where that fits an interface name and nothing else is called so, otherwise its
-    beginning, `~` and a hash. Unique in the lab, also against bridges and interfaces of nodes,
-    since the switch's end may come to stand beside any of them.
-    """
-    taken = set(topology.bridges) | {interface for _, interface, _ in topology.links()}
-    names: dict[tuple[str, str], str] = {}
-    for node, interface, _ in sorted(topology.links(), key=lambda link: link[:2]):
-        name, attempt = port_name(node, interface), 0
-        while name in taken or len(name.encode()) > INTERFACE_NAME_BYTES:
-            name = _shortened(port_name(node, interface), attempt)
-            attempt += 1
-        taken.add(name)
-        names[node, interface] = name
-    return names
-
-
-def _shortened(name: str, attempt: int) -> str:
-    digest = blake2b(f"{name}\0{attempt}".encode(), digest_size=HASH_LETTERS // 2).hexdigest()
-    room = INTERFACE_NAME_BYTES - HASH_LETTERS - 1
-    return f"{name.encode()[:room].decode(errors='ignore')}~{digest}"

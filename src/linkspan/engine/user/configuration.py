@@ -6,9 +6,6 @@ import msgspec
 
 from linkspan.bridge.port import PortOptions
 
-SOCKET_KINDS = ("stream", "dgram")
-"""Kinds of ports whose other end is a program, not an interface."""
-
 
 class PortConfiguration(msgspec.Struct, frozen=True):
     """One port. Number 0 is the bridge's own port towards the host's stack."""

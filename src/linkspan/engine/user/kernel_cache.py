@@ -22,94 +22,37 @@ from __future__ import annotations
 
 import mmap
 import os
-import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 from linkspan.bridge.cache import CacheEntry
-from linkspan.bridge.decide import TAG_TYPES
 from linkspan.bridge.fdb import Address
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.verdict import Learn
 from linkspan.engine.libbpf import BpfMap, map_memory, wait_for_running_programs
+from linkspan.engine.user.kernel_credit import Credit
+from linkspan.engine.user.kernel_flow import NOTHING_COUNTED, Counted, Device, Flow, Used
 from linkspan.engine.user.kernel_maps import (
     ALLOWANCE,
-    DONE_AT,
     FLOW_BYTES,
     FLOWS,
     FLOWS_PER_PORT,
     FRESH,
     GENERATION,
     KEY,
-    LOST,
-    LOST_AT,
     OWN,
     OWN_AT,
-    PORT,
-    PORTS,
     RESULT,
     SLOT,
     STATE,
     USED,
     USED_AT,
+    key_of,
 )
 from linkspan.types import NO_VLAN, Mac, PortNumber
-from linkspan.wire.ethernet import FIRST_ETHERTYPE
 
 _REASONS: Final = tuple(Reason)
-_ETH_P_802_3, _ETH_P_802_2 = b"\x00\x01", b"\x00\x04"
-
-
-@dataclass(slots=True)
-class Flow:
-    """One entry of the map, how much of its counters was collected, and how much noted."""
-
-    key: bytes
-    slot: int
-    generation: int
-    ingress: PortNumber
-    egress: tuple[PortNumber, ...]
-    reason: Reason
-    learn: Learn | None
-    frames: int = 0
-    size: int = 0
-    noted: int = -1
-
-
-@dataclass(frozen=True, slots=True)
-class Used:
-    """What a flow did since the last collection, under the verdict of that time."""
-
-    ingress: PortNumber
-    egress: tuple[PortNumber, ...]
-    reason: Reason
-    learn: Learn | None
-    frames: int
-    size: int
-    last_used: float
-    """Seconds of the monotonic clock."""
-
-
-@dataclass(frozen=True, slots=True)
-class Device:
-    """The kernel device that is a port; frames to a veth go straight to its far end."""
-
-    ifindex: int
-    is_veth: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Counted:
-    """How much of the maps' counters the ports' counters hold: frames and bytes by slot, with
-    None for a slot that is empty now, and lost frames by port."""
-
-    flows: Mapping[int, tuple[int, int] | None]
-    lost: Mapping[PortNumber, int]
-
-
-NOTHING_COUNTED: Final = Counted({}, {})
 
 
 class KernelCache:
@@ -126,15 +69,13 @@ class KernelCache:
         self.devices = devices
         self._map = BpfMap(flows, KEY.size, SLOT.size)
         self._slots: mmap.mmap = map_memory(slots, FLOWS * FLOW_BYTES)
-        self._ports: mmap.mmap = map_memory(ports, PORTS * PORT.size)
         self._state: mmap.mmap = map_memory(state, STATE.size)
         self._flows: dict[bytes, Flow] = {}
         self._held: dict[PortNumber, int] = {}
         self._used: list[Used] = []
         self._resting: list[int] = []
         self._emptied: set[PortNumber] = set()
-        self._waiting: dict[PortNumber, tuple[int, int]] = {}
-        self._lost = {number: counted.lost.get(number, 0) for number in devices}
+        self.credit = Credit(ports, devices, counted.lost)
         (self.generation,) = GENERATION.unpack_from(self._state)
         self._adopt(counted.flows)
 
@@ -143,20 +84,11 @@ class KernelCache:
 
     # entries
 
-    def key(self, ingress: PortNumber, frame: bytes) -> bytes:
-        """The key of a frame, which is untouched by the upcall's tag, in the program's layout."""
-        ifindex = self.devices[ingress].ifindex
-        if frame[12:14] in TAG_TYPES:
-            (protocol,) = struct.unpack_from("=H", frame, 12)
-            tag = int.from_bytes(frame[14:16], "big")
-            return KEY.pack(ifindex, frame[:12], protocol, tag, _kernel_type(frame[16:20]), 0)
-        return KEY.pack(ifindex, frame[:12], 0, 0, _kernel_type(frame[12:16]), 0)
-
     def offer(self, ingress: PortNumber, frame: bytes, entry: CacheEntry) -> None:
         """Install the verdict of the first level, if it is one that the program can carry out."""
         if len(entry.egress) > 1 or any(port not in self.devices for port in entry.egress):
             return
-        key = self.key(ingress, frame)
+        key = key_of(self.devices[ingress].ifindex, frame)
         known = self._flows.get(key)
         if known is not None and known.generation == self.generation:
             return
@@ -265,45 +197,6 @@ class KernelCache:
         if wait:
             wait_for_running_programs()
 
-    def done(self, port: PortNumber, frames: int) -> None:
-        """Say that so many more upcalls of a port have been dealt with.
-
-        Never more than there were: a frame that the kernel had to cut comes up as several.
-        """
-        upcalled, done = self._upcalls(port)
-        ahead = (upcalled - done) & 0xFFFFFFFF
-        self._set_done(port, done + min(frames, ahead if ahead < 1 << 31 else 0))
-
-    def upcalled(self) -> dict[PortNumber, int]:
-        """How many upcalls each port has had."""
-        return {number: self._upcalls(number)[0] for number in self.devices}
-
-    def has_waiting(self) -> bool:
-        """Whether upcalls were counted that nobody has dealt with."""
-        return any(upcalled != done for upcalled, done in map(self._upcalls, self.devices))
-
-    def dealt_with(self, upcalled: Mapping[PortNumber, int]) -> None:
-        """Say that all upcalls up to these were dealt with or lost."""
-        for number, count in upcalled.items():
-            self._set_done(number, count)
-
-    def write_off(self) -> None:
-        """The upcall's queue is empty: what was counted when this was said the last time, and has
-        not come, was lost by the kernel."""
-        for number in self.devices:
-            upcalled, done = self._upcalls(number)
-            if upcalled != done and self._waiting.get(number) == (upcalled, done):
-                self._set_done(number, upcalled)
-            self._waiting[number] = upcalled, done
-
-    def _upcalls(self, port: PortNumber) -> tuple[int, int]:
-        upcalled, done, *_ = PORT.unpack_from(self._ports, port * PORT.size)
-        return upcalled, done
-
-    def _set_done(self, port: PortNumber, done: int) -> None:
-        at = port * PORT.size + DONE_AT
-        self._ports[at : at + GENERATION.size] = GENERATION.pack(done & 0xFFFFFFFF)
-
     # figures
 
     def collect(self) -> list[Used]:
@@ -330,17 +223,6 @@ class KernelCache:
             )
             flow.frames, flow.size = frames, size
 
-    def collect_lost(self) -> dict[PortNumber, int]:
-        """Frames of each port that had no credit left or were lost to keep the order, since the
-        last time."""
-        found = {}
-        for number, before in self._lost.items():
-            lost = sum(LOST.unpack_from(self._ports, number * PORT.size + LOST_AT))
-            if lost != before:
-                found[number] = lost - before
-                self._lost[number] = lost
-        return found
-
     def note(self, whole: bool) -> Counted:
         """What has been collected, for the process that comes after this one, all of it or what
         changed since the last time; to be called when that is in the ports' counters. Entries that
@@ -358,7 +240,7 @@ class KernelCache:
                 changed[flow.slot] = None
             elif whole:
                 changed[flow.slot] = flow.frames, flow.size
-        return Counted(changed, dict(self._lost))
+        return Counted(changed, dict(self.credit.lost))
 
     def _is_still(self, flow: Flow) -> bool:
         at = flow.slot * FLOW_BYTES + USED_AT
@@ -367,14 +249,7 @@ class KernelCache:
 
     def close(self) -> None:
         """Unmap the memory; the maps stay with whoever else holds them."""
-        for memory in (self._slots, self._ports, self._state):
+        for memory in (self._slots, self._state):
             memory.close()
+        self.credit.close()
         os.close(self._map.descriptor)
-
-
-def _kernel_type(data: bytes) -> int:
-    """`skb->protocol` for an EtherType or length and what follows it (`eth_type_trans`)."""
-    kind = data[:2]
-    if int.from_bytes(kind, "big") < FIRST_ETHERTYPE:
-        kind = _ETH_P_802_3 if data[2:4] == b"\xff\xff" else _ETH_P_802_2
-    return int(struct.unpack("=H", kind)[0])

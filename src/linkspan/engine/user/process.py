@@ -32,7 +32,8 @@ from linkspan.engine.user.configuration import (
     upcall_key,
 )
 from linkspan.engine.user.dataplane import Dataplane
-from linkspan.engine.user.kernel_cache import Device, KernelCache
+from linkspan.engine.user.kernel_cache import KernelCache
+from linkspan.engine.user.kernel_flow import Device
 from linkspan.engine.user.memory import Memory
 from linkspan.engine.user.ports import DatagramPort, PacketPort, Port, StreamPort, TapPort
 from linkspan.engine.user.requests import Requests
@@ -103,20 +104,21 @@ def main(arguments: list[str]) -> None:
     memory = Memory(held[memory_key(bridge.name)][0])
     add_ports(dataplane, configuration)
     counted = restore(memory, bridge, dataplane.ports)
+    kernel = None
     if configuration.cache == "on":
         (upcall,) = held[upcall_key(bridge.name)]
         devices = kernel_devices(configuration)
         kernel = KernelCache(held[cache_key(bridge.name)], devices, counted)
         dataplane.add_kernel_cache(kernel, upcall)
     print(f"{bridge.name}: in-kernel cache {configuration.cache}", file=sys.stderr, flush=True)
-    keeper = Keeper(memory, bridge, dataplane.ports, dataplane.kernel)
+    keeper = Keeper(memory, bridge, dataplane.ports, kernel)
     dataplane.every_tick = keeper.tick
 
     def report(events: Iterable[Event]) -> None:
         keeper.note_events(events)
         requests.report(events)
 
-    dataplane.report = report
+    dataplane.tell(report)
     (listening,) = held[control_key(bridge.name)]
     server = Server(
         dataplane.control, socket.socket(fileno=listening), requests.handle, requests.forget

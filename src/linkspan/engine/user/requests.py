@@ -107,7 +107,7 @@ class Requests:
     def _snapshot(self) -> Value:
         now = time.monotonic()
         self._dataplane.settle(now)
-        bridge = self._dataplane.bridge
+        bridge, side = self._dataplane.bridge, self._dataplane.kernel_side
         snapshot = BridgeSnapshot(
             name=bridge.name,
             node=self._configuration.node,
@@ -123,7 +123,7 @@ class Requests:
             pid=os.getpid(),
             restarts=0,
             cache=self._configuration.cache,
-            flows=len(self._dataplane.kernel or ()),
+            flows=0 if side is None else len(side.kernel),
             ports=[self._port(number) for number in sorted(bridge.ports)],
             fdb=[
                 self._entry(vlan, mac, entry, now)

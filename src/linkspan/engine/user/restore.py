@@ -16,7 +16,8 @@ from linkspan.bridge.commit import Event, Evicted, Expired, Learned, Moved
 from linkspan.bridge.fdb import Entry, EntryKind
 from linkspan.bridge.port import PortOptions
 from linkspan.bridge.state import Bridge
-from linkspan.engine.user.kernel_cache import Counted, KernelCache
+from linkspan.engine.user.kernel_cache import KernelCache
+from linkspan.engine.user.kernel_flow import Counted
 from linkspan.engine.user.memory import Memory
 from linkspan.engine.user.ports import Port
 from linkspan.types import Mac, PortNumber, Vlan
