@@ -1,0 +1,238 @@
+"""A lab as a flat table of facts: what there should be and what there is, in one vocabulary.
+
+    State = {key: value}        AddressKey("web", "eth0", "10.0.0.2/24"): Address()
+
+A key names one thing that can be made, changed and removed by itself; its value is everything that
+can be said of it. A topology becomes a state (`plan.desired`), what was read becomes a state
+(`plan.current`), and a plan is the difference of the two, entry by entry. Nothing refers to an
+object: a port names its bridge, an address its interface; `parents` says what has to be there.
+
+What the kernel or a switch chooses by itself (indices, port numbers, link-local addresses) is no
+fact here. Options are sparse: a dictionary holds what differs from the default.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+OptionValue: TypeAlias = bool | int | float | str
+Options: TypeAlias = dict[str, OptionValue]
+
+
+class Key(msgspec.Struct, frozen=True, tag=True):
+    """The name of one thing."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What is said of one thing."""
+
+
+class NodeKey(Key, frozen=True):
+    """A node: a network, a mount and a UTS namespace; or the machine itself."""
+
+    node: str
+
+
+class Node(Value, frozen=True):
+    kind: str
+
+
+class SettingKey(Key, frozen=True):
+    """A sysctl of a node, such as `net.ipv4.ip_forward`."""
+
+    node: str
+    name: str
+
+
+class Setting(Value, frozen=True):
+    text: str
+
+
+class BridgeKey(Key, frozen=True):
+    """A bridge. Its own interface on its node has its name."""
+
+    bridge: str
+
+
+class Bridge(Value, frozen=True):
+    node: str
+    engine: str
+    """user or kernel."""
+    mac: str
+    mtu: int
+    """Bytes."""
+    cache: str = "off"
+    """In-kernel cache of the user engine: auto or off."""
+    options: Options = {}
+
+
+class PortKey(Key, frozen=True):
+    """An interface that linkspan makes in a node, and the port of a bridge at its other end."""
+
+    node: str
+    interface: str
+
+
+class Port(Value, frozen=True):
+    bridge: str
+    engine: str
+    mac: str
+    """Of the node's interface."""
+    mtu: int
+    options: Options = {}
+
+
+class SocketKey(Key, frozen=True):
+    """A UNIX socket that is a port of a bridge."""
+
+    bridge: str
+    name: str
+
+
+class Socket(Value, frozen=True):
+    kind: str
+    """stream or dgram."""
+    mtu: int
+    options: Options = {}
+
+
+class UplinkKey(Key, frozen=True):
+    """An interface that was there before linkspan came, as a port of a bridge."""
+
+    node: str
+    interface: str
+
+
+class Uplink(Value, frozen=True):
+    bridge: str
+    engine: str
+    options: Options = {}
+
+
+class EntryKey(Key, frozen=True):
+    """A configured entry of a bridge's FDB."""
+
+    bridge: str
+    mac: str
+    vlan: int = 0
+
+
+class Entry(Value, frozen=True):
+    port: str
+    """Name of the port: `web.eth0`, a socket's name, or the uplink's."""
+    sticky: bool = False
+
+
+class AddressKey(Key, frozen=True):
+    """An address of an interface, with its prefix length."""
+
+    node: str
+    interface: str
+    address: str
+
+
+class Address(Value, frozen=True):
+    scope: str = "global"
+    peer: str | None = None
+    label: str | None = None
+    metric: int = 0
+    """Of the connected route; 0 is the kernel's choice."""
+    connected_route: bool = True
+    """Whether the kernel makes a route to the prefix (without IFA_F_NOPREFIXROUTE)."""
+
+
+class UpKey(Key, frozen=True):
+    """The administrative state of an interface."""
+
+    node: str
+    interface: str
+
+
+class Up(Value, frozen=True):
+    up: bool
+
+
+class RouteKey(Key, frozen=True):
+    """A route, by what the kernel tells routes apart by: `0.0.0.0/0` and `::/0` are default."""
+
+    node: str
+    destination: str
+    metric: int = 0
+    table: int = 254
+
+
+class Route(Value, frozen=True):
+    interface: str | None
+    gateway: str | None = None
+    source: str | None = None
+    onlink: bool = False
+    scope: str = "global"
+    protocol: str = "static"
+    kind: str = "unicast"
+
+
+AnyKey: TypeAlias = (
+    NodeKey
+    | SettingKey
+    | BridgeKey
+    | PortKey
+    | SocketKey
+    | UplinkKey
+    | EntryKey
+    | AddressKey
+    | UpKey
+    | RouteKey
+)
+AnyValue: TypeAlias = (
+    Node | Setting | Bridge | Port | Socket | Uplink | Entry | Address | Up | Route
+)
+State: TypeAlias = dict[AnyKey, AnyValue]
+
+
+def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
+    """What a thing of a state stands on, and ends with. An uplink is not among it: what is on a
+    NIC stays when the NIC is released.
+    """
+    match key, state[key]:
+        case BridgeKey(), Bridge(node=node):
+            return (NodeKey(node),)
+        case (
+            (PortKey(node=node) | UplinkKey(node=node)),
+            (Port(bridge=name) | Uplink(bridge=name)),
+        ):
+            return (NodeKey(node), BridgeKey(name))
+        case SocketKey(bridge=name), _:
+            return (BridgeKey(name),)
+        case EntryKey(bridge=name), Entry(port=port):
+            node, _, interface = port.rpartition(".")
+            found = (PortKey(node, interface), SocketKey(name, port))
+            return (BridgeKey(name), *(parent for parent in found if parent in state))
+        case ((AddressKey(node=node) | UpKey(node=node)), _):
+            return _interface(node, key.interface, state)
+        case RouteKey(node=node), Route(interface=str() as interface):
+            return _interface(node, interface, state)
+        case ((SettingKey(node=node) | RouteKey(node=node)), _):
+            return (NodeKey(node),)
+        case _:
+            return ()
+
+
+def _interface(node: str, interface: str, state: State) -> tuple[AnyKey, ...]:
+    """The node, and what brings an interface of it along."""
+    match state.get(BridgeKey(interface)):
+        case Bridge(node=place) if place == node:
+            return (NodeKey(node), BridgeKey(interface))
+    port = PortKey(node, interface)
+    return (NodeKey(node), port) if port in state else (NodeKey(node),)
+
+
+def encode(state: State) -> bytes:
+    """A state as JSON: a list of pairs."""
+    return msgspec.json.encode(list(state.items()))
+
+
+def decode(data: bytes) -> State:
+    """The state that was encoded. Raises msgspec.MsgspecError."""
+    return dict(msgspec.json.decode(data, type=list[tuple[AnyKey, AnyValue]]))

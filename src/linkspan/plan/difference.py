@@ -1,0 +1,162 @@
+"""`plan(desired, current)`: the changes that turn what there is into what there should be.
+
+Theory of operation. Both are flat tables, so the difference is found entry by entry; what is left
+is the order, and that is a table too (`RANKS`): what others stand on comes first.
+
+    1. what has to be made anew (its engine changes, say) and what stands on it is removed, and
+       what is in the way of something to come (another kind of thing of the same name)
+    2. everything to come or to change, in the order of ranks: bridges before ports before
+       addresses before routes
+    3. everything else that is to go, in the reverse order
+
+So an address is on its new interface before it leaves the old one, a route changes its way in one
+step, and what stays in place is not touched. A plan of a state against itself is empty, and the
+inverse of a plan is the plan the other way round.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Final
+
+import msgspec
+
+from linkspan.model.state import (
+    AddressKey,
+    AnyKey,
+    AnyValue,
+    Bridge,
+    BridgeKey,
+    EntryKey,
+    Node,
+    NodeKey,
+    Port,
+    PortKey,
+    RouteKey,
+    SettingKey,
+    Socket,
+    SocketKey,
+    State,
+    UpKey,
+    Uplink,
+    UplinkKey,
+    parents,
+)
+from linkspan.plan.change import Change
+
+KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
+    NodeKey,
+    SettingKey,
+    BridgeKey,
+    SocketKey,
+    PortKey,
+    UplinkKey,
+    EntryKey,
+    AddressKey,
+    UpKey,
+    RouteKey,
+)
+RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
+"""What others stand on has the lower rank."""
+
+MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
+    Node: ("kind",),
+    Bridge: ("node", "engine", "cache"),
+    Port: ("engine",),
+    Uplink: ("engine",),
+    Socket: ("kind",),
+}
+"""Fields that can't be changed: a thing with another value there has to be made anew."""
+
+DECLARED: Final = "the file declares it"
+CHANGED: Final = "the file says otherwise"
+REMOVED: Final = "the file does not declare it any more"
+MADE_ANEW: Final = "what it stands on is made anew"
+IN_THE_WAY: Final = "something else is to have its name"
+
+
+def plan(desired: State, current: State) -> tuple[Change, ...]:
+    """The ordered changes from `current` to `desired`; each says why.
+
+    What stands in `current` and not in `desired` is removed, so `current` holds only what is
+    linkspan's to remove.
+    """
+    first = _to_go_first(desired, current)
+    rest = {key: REMOVED for key in current if key not in desired and key not in first}
+    return (
+        *_removals(first, current),
+        *_ordered(_arrivals(desired, current, first)),
+        *_removals(rest, current),
+    )
+
+
+def _arrivals(desired: State, current: State, first: dict[AnyKey, str]) -> Iterator[Change]:
+    for key, value in desired.items():
+        before = current.get(key)
+        if before is None:
+            yield Change(key=key, after=value, reason=DECLARED)
+        elif key in first:
+            yield Change(key=key, after=value, reason=first[key])
+        elif before != value:
+            yield Change(key=key, before=before, after=value, reason=CHANGED)
+
+
+def _ordered(changes: Iterator[Change]) -> list[Change]:
+    return sorted(changes, key=lambda change: RANKS[type(change.key)])
+
+
+def _removals(reasons: dict[AnyKey, str], current: State) -> list[Change]:
+    going = sorted(reasons, key=lambda key: RANKS[type(key)])
+    return [
+        Change(key=key, before=current[key], reason=reasons[key])
+        for key in reversed(going)
+        if not _goes_by_itself(key, current, reasons)
+    ]
+
+
+def _goes_by_itself(key: AnyKey, current: State, going: dict[AnyKey, str]) -> bool:
+    """Whether a fact ends with the thing it is said of: an address with its interface."""
+    if not isinstance(key, AddressKey | UpKey | RouteKey | EntryKey | SettingKey):
+        return False
+    return any(parent in going for parent in parents(key, current))
+
+
+def _to_go_first(desired: State, current: State) -> dict[AnyKey, str]:
+    """What has to be removed before anything is added, with what stands on it, and why."""
+    arriving = {name for key in desired if key not in current for name in _names(key, desired[key])}
+    first: dict[AnyKey, str] = {}
+    children: dict[AnyKey, list[AnyKey]] = defaultdict(list)
+    for key, value in current.items():
+        for parent in parents(key, current):
+            children[parent].append(key)
+        wanted = desired.get(key)
+        if wanted is None:
+            if arriving.intersection(_names(key, value)):
+                first[key] = IN_THE_WAY
+        elif changed := _unchangeable(value, wanted):
+            first[key] = f"its {changed.replace('_', '-')} can't be changed in place"
+    waiting = list(first)
+    while waiting:
+        for child in children[waiting.pop()]:
+            if child not in first:
+                first[child] = MADE_ANEW if child in desired else REMOVED
+                waiting.append(child)
+    return first
+
+
+def _unchangeable(before: AnyValue, after: AnyValue) -> str | None:
+    """The field because of which a thing has to be made anew."""
+    fields = MADE_WITH.get(type(before), ())
+    return next((name for name in fields if getattr(before, name) != getattr(after, name)), None)
+
+
+def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, str], ...]:
+    """The interfaces that a thing brings along, by node and name."""
+    match key, value:
+        case BridgeKey(bridge=name), Bridge(node=node):
+            return ((node, name),)
+        case PortKey(node=node, interface=name), _:
+            return ((node, name),)
+        case _:
+            return ()
