@@ -88,6 +88,8 @@ class Rig:
                 ifindex=index,
             )
             ports.append(port)
+        with inside(self._near):
+            self.loaded.make_room(len(ports))
         memory = make_memory()
         owned.callback(os.close, memory)
         self.configuration = SwitchConfiguration(

@@ -24,7 +24,7 @@ from tests.engine.kernel_cache_rig import (
     rig,
 )
 from tests.engine.networks import needs_root
-from tests.engine.stations import station
+from tests.engine.stations import BROADCAST, station
 
 from linkspan.bridge.reasons import Reason
 from linkspan.engine.user import kernel_side
@@ -103,6 +103,22 @@ def test_flood_from_one_port_costs_no_other_port_an_upcall() -> None:
         made.serve()
         assert numbered(B, C, 1) in made.drain()[2]
         assert made.counters()[1][2] == {Reason.FULL_RING.name: 9 * CREDIT}
+
+
+@needs_root
+def test_upcall_holds_the_credit_of_all_ports() -> None:
+    """Six ports, since what a tap holds by itself is a thousand frames."""
+    with rig(6) as made:
+        made.introduce(2, B)
+        for number, peer in made.peers.items():
+            source = station(1000 + number)
+            peer.send(*(numbered(BROADCAST, source, one) for one in range(CREDIT)))
+        made.serve()
+        for number, frames in made.drain().items():
+            for other in made.peers:
+                got = [number_of(one) for one in frames if one[6:12] == station(1000 + other)]
+                assert got == ([] if other == number else list(range(CREDIT)))
+        assert not any(drops for _, _, drops in made.counters().values())
 
 
 @needs_root

@@ -76,6 +76,19 @@ def test_counters_equal_what_was_sent_and_received(tmp_path: Path, cache: str) -
 
 
 @both_caches
+def test_burst_of_a_flow_that_nobody_knows_arrives_whole_and_in_order(
+    tmp_path: Path, cache: str
+) -> None:
+    with lab(tmp_path, file_of(["a", "b"], cache)) as running:
+        a, b = running.packet_peer("a"), running.packet_peer("b")
+        for flow in range(20):
+            source = station(100 + flow)
+            burst = [frame_of(B, source, bytes([number]) * 60) for number in range(200)]
+            a.send(*burst)
+            assert b.receive_until(burst[-1]) == burst[:-1]
+
+
+@both_caches
 def test_steady_flow_stays_in_the_fdb_and_a_silent_address_leaves(
     tmp_path: Path, cache: str
 ) -> None:

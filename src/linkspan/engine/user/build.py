@@ -202,6 +202,8 @@ class Builder:
 
     def _start_switch(self, action: StartSwitch) -> None:
         ports = self._ports[action.bridge]
+        if (loaded := self._caches.get(action.bridge)) is not None:
+            loaded.make_room(len(ports))
         listening = listen(state.bridge_socket(self._folder, action.bridge))
         self._init.call("hold", [listening.fileno()], name=control_key(action.bridge))
         listening.close()

@@ -13,10 +13,11 @@ FLOWS_PER_PORT: Final = 16384
 """As in the first level: a port that fills it up starts anew, others are not touched."""
 
 PORTS: Final = 1024
-CREDIT: Final = 64
-"""Frames of one port that may wait for the switch process; the upcall's queue has room for all."""
+CREDIT: Final = 256
+"""Frames of one port that may wait for the switch process, a burst of an application that nobody
+has seen yet; the upcall's queue has room for all ports' (`load.LoadedCache.make_room`)."""
 
-ALLOWANCE: Final = 64
+ALLOWANCE: Final = 256
 """Frames of a flow that may follow the slow way after its verdict was installed."""
 
 FRESH: Final = 1 << 31

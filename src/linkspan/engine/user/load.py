@@ -16,7 +16,7 @@ from linkspan.bridge.watch import WATCHED, Watch, type_bits
 from linkspan.engine.libbpf import BpfMap, BpfObject
 from linkspan.engine.netlink import Netlink, attach_program, set_link, without_ipv6_address
 from linkspan.engine.user.devices import open_tap
-from linkspan.engine.user.kernel_maps import CREDIT, MAPS, PORTS
+from linkspan.engine.user.kernel_maps import CREDIT, MAPS
 from linkspan.model.topology import LARGEST_MTU
 from linkspan.wire.ethernet import EtherType
 
@@ -36,6 +36,7 @@ class LoadedCache:
         if not OBJECT.exists():
             raise FileNotFoundError("clang was missing when linkspan was built")
         self._opened: list[int] = []
+        self._upcall_name = upcall_name
         loaded = BpfObject(OBJECT)
         try:
             self.maps = [self._own(loaded.map(name)) for name in MAPS]
@@ -64,7 +65,7 @@ class LoadedCache:
             netlink.run(
                 [
                     without_ipv6_address(name),
-                    set_link(name, up=True, mtu=LARGEST_MTU, queue=CREDIT * PORTS),
+                    set_link(name, up=True, mtu=LARGEST_MTU),
                     *attach_program(index, program, "upcall_ingress"),
                 ]
             )
@@ -77,6 +78,13 @@ class LoadedCache:
             self._ports.put(struct.pack("=I", number), struct.pack("=IIIIQQ", 0, 0, index, 1, 0, 0))
             netlink.run(attach_program(index, self._program, "port_ingress"))
         return index
+
+    def make_room(self, ports: int) -> None:
+        """Let the upcall's queue hold the credit of so many ports, and as much again of one for
+        what the programs count at the same time on several processors. To be called in the
+        upcall's network namespace whenever ports were added."""
+        with Netlink() as netlink:
+            netlink.run([set_link(self._upcall_name, queue=CREDIT * (ports + 1))])
 
     def close(self) -> None:
         """Close our descriptors; the programs stay attached, the maps with whoever holds them."""
