@@ -1,0 +1,1 @@
+"""Reading what there is on a machine, whoever made it."""
