@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.engine_harness import namespace, needs_root
+from tests.engine.networks import namespace, needs_root
 
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
