@@ -8,19 +8,20 @@ from collections.abc import Iterator
 import pytest
 from tests.engine.networks import namespace, needs_root
 
+from linkspan.engine.layer3 import add_address, add_route
 from linkspan.engine.netlink import (
     Netlink,
-    add_address,
-    add_default_route,
     add_veth,
     delete_link,
     set_link,
     without_ipv6_address,
 )
 from linkspan.errors import Refusal
+from linkspan.model.state import Address, Route, RouteKey
 from linkspan.sandbox.namespaces import inside
 
 pytestmark = needs_root
+DEFAULT = RouteKey("node", "0.0.0.0/0")
 MAC = "52:54:00:aa:bb:cc"
 
 
@@ -70,7 +71,7 @@ def test_veth_pair_lies_in_two_namespaces(networks: tuple[int, int], netlink: Ne
 def test_addresses_keep_order_family_and_length(netlink: Netlink) -> None:
     netlink.run([set_link("lo", up=True)])
     wanted = ["10.0.0.1/24", "10.0.0.2/31", "10.0.0.3/32", "10.1.0.1/8"]
-    netlink.run([add_address(1, address) for address in wanted])
+    netlink.run([add_address(1, address, Address()) for address in wanted])
     found = netlink.addresses()[1]
     assert [address for address in found if address in wanted] == wanted
 
@@ -78,7 +79,7 @@ def test_addresses_keep_order_family_and_length(netlink: Netlink) -> None:
 def test_ipv6_address_answers_at_once(networks: tuple[int, int]) -> None:
     with namespace(ipv6=True) as network, inside(network), Netlink() as netlink:
         netlink.run([add_veth("near", "eth0", networks[1], MAC), set_link("near", up=True)])
-        netlink.run([add_address(netlink.index("near"), "fd00::1/64")])
+        netlink.run([add_address(netlink.index("near"), "fd00::1/64", Address())])
         assert "fd00::1/64" in netlink.addresses()[netlink.index("near")]
         with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as sock:
             sock.bind(("fd00::1", 0))  # refused while an address is tentative
@@ -88,11 +89,11 @@ def test_default_route_leads_through_the_gateway(
     networks: tuple[int, int], netlink: Netlink
 ) -> None:
     netlink.run([add_veth("near", "eth0", networks[1], MAC), set_link("near", up=True)])
-    netlink.run([add_address(netlink.index("near"), "10.0.0.1/24")])
+    netlink.run([add_address(netlink.index("near"), "10.0.0.1/24", Address())])
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
         with pytest.raises(OSError, match="unreachable"):
             sock.connect(("192.0.2.1", 9))
-        netlink.run([add_default_route("10.0.0.254")])
+        netlink.run([add_route(DEFAULT, Route(interface=None, gateway="10.0.0.254"), None)])
         sock.connect(("192.0.2.1", 9))
         assert sock.getsockname()[0] == "10.0.0.1"
 
@@ -102,8 +103,11 @@ def test_refusals_name_what_was_wanted_and_why(netlink: Netlink, networks: tuple
         (set_link("absent", up=True), "refuses to set up absent: No such device"),
         (delete_link("absent"), "refuses to delete absent: No such device"),
         (delete_link("lo"), "refuses to delete lo: Operation not supported"),
-        (add_address(999, "10.0.0.1/24"), "add the address 10.0.0.1/24: No such device"),
-        (add_default_route("10.9.9.9"), "default route through 10.9.9.9: Network is"),
+        (add_address(999, "10.0.0.1/24", Address()), "add the address 10.0.0.1/24: No such device"),
+        (
+            add_route(DEFAULT, Route(interface=None, gateway="10.9.9.9"), None),
+            "add the route 0.0.0.0/0: Network is",
+        ),
     ):
         with pytest.raises(Refusal, match=text):
             netlink.run([request])
@@ -117,15 +121,15 @@ def test_socket_serves_on_after_a_refusal_in_a_batch(netlink: Netlink) -> None:
     with pytest.raises(Refusal, match="set up absent"):
         netlink.run(
             [
-                add_address(1, "10.0.0.1/24"),
+                add_address(1, "10.0.0.1/24", Address()),
                 set_link("absent", up=True),
-                add_address(1, "10.0.0.2/24"),
+                add_address(1, "10.0.0.2/24", Address()),
                 set_link("missing", up=True),
             ]
         )
-    netlink.run([add_address(1, "10.0.0.3/24")])
+    netlink.run([add_address(1, "10.0.0.3/24", Address())])
     with pytest.raises(Refusal, match=r"add the address 10\.0\.0\.3/24: File exists"):
-        netlink.run([add_address(1, "10.0.0.3/24")])
+        netlink.run([add_address(1, "10.0.0.3/24", Address())])
     found = netlink.addresses()[1]
     assert {"10.0.0.1/24", "10.0.0.3/24"} <= set(found)
     assert [one.name for one in netlink.interfaces()] == ["lo"]
@@ -134,5 +138,5 @@ def test_socket_serves_on_after_a_refusal_in_a_batch(netlink: Netlink) -> None:
 def test_batch_larger_than_one_message_is_carried_out_whole(netlink: Netlink) -> None:
     wanted = {f"10.0.{n >> 8}.{n & 255}/32" for n in range(1, 2001)}
     netlink.run([set_link("lo", up=True)])
-    netlink.run([add_address(1, address) for address in sorted(wanted)])
+    netlink.run([add_address(1, address, Address()) for address in sorted(wanted)])
     assert wanted <= set(netlink.addresses()[1])

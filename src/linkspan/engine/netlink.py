@@ -10,7 +10,6 @@ Source of the protocol: netlink(7), rtnetlink(7), include/uapi/linux/{netlink,rt
 
 from __future__ import annotations
 
-import ipaddress
 import os
 import socket
 import struct
@@ -20,28 +19,28 @@ from typing import Any, Final
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from linkspan.errors import Refusal
 from linkspan.types import format_mac
 
-_REQUEST, _ACK, _DUMP, _CREATE_EXCLUSIVELY = 0x1, 0x4, 0x300, 0x600
+_REQUEST, _DUMP = 0x1, 0x300
+ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE = 0x4, 0x600, 0x500
 _ERROR, _DONE = 2, 3
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
-_NEWADDR, _GETADDR = 20, 22
-_NEWROUTE = 24
+_GETADDR = 22
 _NEWQDISC, _NEWTFILTER = 36, 44
 _TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
 _TCA_BPF_FLAG_ACT_DIRECT = 1
 _ETH_P_ALL = 3
 _IFF_UP = 0x1
+_IFLA_IFNAME = 3
 _IFF_LOWER_UP = 0x10000
-_IFA_F_NODAD = 0x02
-_RTPROT_STATIC, _RT_TABLE_MAIN, _RTN_UNICAST = 4, 254, 1
 _IN6_ADDR_GEN_MODE_NONE = 1
 
 _HEADER: Final = struct.Struct("=LHHLL")
+_INTERFACE: Final = struct.Struct("=BBHiII")
+"""struct ifinfomsg."""
 _BATCH_REQUESTS: Final = 64
 """Acknowledgements that wait for us at one time; the socket's queue has room for some 200."""
 
@@ -66,7 +65,8 @@ class Interface:
     carrier: bool
 
 
-def _message(kind: Any, number: int, flags: int, fields: dict[str, int], attributes: Any) -> Any:
+def message_of(kind: Any, number: int, flags: int, fields: dict[str, int], attributes: Any) -> Any:
+    """A message of one of pyroute2's classes; `flags` beside NLM_F_REQUEST."""
     message = kind()
     for name, value in fields.items():
         message[name] = value
@@ -92,7 +92,7 @@ def add_veth(name: str, peer: str, peer_network: int, mac: str) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    message = _message(ifinfmsg, _NEWLINK, _ACK | _CREATE_EXCLUSIVELY, {}, attributes)
+    message = message_of(ifinfmsg, _NEWLINK, ACK | CREATE_EXCLUSIVELY, {}, attributes)
     return Request(f"make the veth pair {name} - {peer}", message)
 
 
@@ -118,7 +118,7 @@ def set_link(
         if value is not None
     ]
     fields = {} if up is None else {"flags": _IFF_UP if up else 0, "change": _IFF_UP}
-    return Request(f"set up {name}", _message(ifinfmsg, _NEWLINK, _ACK, fields, attributes))
+    return Request(f"set up {name}", message_of(ifinfmsg, _NEWLINK, ACK, fields, attributes))
 
 
 def without_ipv6_address(name: str) -> Request:
@@ -127,63 +127,24 @@ def without_ipv6_address(name: str) -> Request:
         "attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)]})]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_AF_SPEC", family)]
-    message = _message(ifinfmsg, _NEWLINK, _ACK, {"family": socket.AF_UNSPEC}, attributes)
+    message = message_of(ifinfmsg, _NEWLINK, ACK, {"family": socket.AF_UNSPEC}, attributes)
     return Request(f"set the address mode of {name}", message)
 
 
 def delete_link(name: str) -> Request:
     """Delete an interface of this namespace."""
-    message = _message(ifinfmsg, _DELLINK, _ACK, {}, [("IFLA_IFNAME", name)])
+    message = message_of(ifinfmsg, _DELLINK, ACK, {}, [("IFLA_IFNAME", name)])
     return Request(f"delete {name}", message)
-
-
-def add_address(index: int, address: str) -> Request:
-    """Give an interface an address such as 192.168.57.1/24.
-
-    Duplicate address detection is left out for IPv6: addresses of one file are known to differ,
-    and a node is to answer as soon as `up` returns.
-    """
-    interface = ipaddress.ip_interface(address)
-    attributes: list[tuple[str, object]] = [
-        ("IFA_LOCAL", str(interface.ip)),
-        ("IFA_ADDRESS", str(interface.ip)),
-    ]
-    network = interface.network
-    if interface.version == 4 and network.prefixlen < 31:
-        attributes.append(("IFA_BROADCAST", str(network.broadcast_address)))
-    fields = {
-        "family": socket.AF_INET if interface.version == 4 else socket.AF_INET6,
-        "prefixlen": network.prefixlen,
-        "index": index,
-        "flags": 0 if interface.version == 4 else _IFA_F_NODAD,
-    }
-    message = _message(ifaddrmsg, _NEWADDR, _ACK | _CREATE_EXCLUSIVELY, fields, attributes)
-    return Request(f"add the address {address}", message)
-
-
-def add_default_route(gateway: str) -> Request:
-    """Send everything else through a gateway."""
-    family = socket.AF_INET if ipaddress.ip_address(gateway).version == 4 else socket.AF_INET6
-    fields = {
-        "family": family,
-        "table": _RT_TABLE_MAIN,
-        "proto": _RTPROT_STATIC,
-        "type": _RTN_UNICAST,
-    }
-    message = _message(
-        rtmsg, _NEWROUTE, _ACK | _CREATE_EXCLUSIVELY, fields, [("RTA_GATEWAY", gateway)]
-    )
-    return Request(f"add the default route through {gateway}", message)
 
 
 def attach_program(index: int, program: int, name: str) -> list[Request]:
     """Run a tc program (by descriptor) on every frame that comes in by an interface, and let it
     decide what becomes of it (clsact, direct action; tc-bpf(8)).
     """
-    queue = _message(
+    queue = message_of(
         tcmsg,
         _NEWQDISC,
-        _ACK | _CREATE_EXCLUSIVELY,
+        ACK | CREATE_EXCLUSIVELY,
         {"index": index, "handle": 0xFFFF0000, "parent": _TC_H_CLSACT},
         [("TCA_KIND", "clsact")],
     )
@@ -194,10 +155,10 @@ def attach_program(index: int, program: int, name: str) -> list[Request]:
             ("TCA_BPF_FLAGS", _TCA_BPF_FLAG_ACT_DIRECT),
         ]
     }
-    program_filter = _message(
+    program_filter = message_of(
         tcmsg,
         _NEWTFILTER,
-        _ACK | _CREATE_EXCLUSIVELY,
+        ACK | CREATE_EXCLUSIVELY,
         {
             "index": index,
             "handle": 0,
@@ -224,6 +185,10 @@ class Netlink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the socket."""
         self._sock.close()
 
     def run(self, requests: Sequence[Request]) -> None:
@@ -266,7 +231,7 @@ class Netlink:
             offset += (length + 3) & ~3
 
     def _dump(self, kind: Any, number: int) -> Iterator[Any]:
-        self._sock.send(self._encode(_message(kind, number, _DUMP, {}, [])))
+        self._sock.send(self._encode(message_of(kind, number, _DUMP, {}, [])))
         while True:
             received = self._sock.recv(1 << 18)
             offset = 0
@@ -283,11 +248,22 @@ class Netlink:
                 offset += (length + 3) & ~3
 
     def index(self, name: str) -> int:
-        """The number of an interface. Raises OSError when there is none of that name.
-
-        if_nametoindex(3) asks the namespace that the process is in, which is this socket's.
+        """The number of an interface of this socket's namespace. Raises Refusal when there is none
+        of that name.
         """
-        return socket.if_nametoindex(name)
+        attribute = struct.pack("=HH", 5 + len(name.encode()), _IFLA_IFNAME) + name.encode() + b"\0"
+        body = _INTERFACE.pack(0, 0, 0, 0, 0, 0) + attribute.ljust((len(attribute) + 3) & ~3, b"\0")
+        self._sequence += 1
+        length = _HEADER.size + len(body)
+        self._sock.send(_HEADER.pack(length, _GETLINK, _REQUEST, self._sequence, 0) + body)
+        while True:
+            for number, sequence, answer in self._messages():
+                if sequence != self._sequence:
+                    continue
+                if number == _ERROR:
+                    (code,) = struct.unpack_from("=i", answer)
+                    raise Refusal(f"no interface {name}: {os.strerror(-code)}")
+                return int(_INTERFACE.unpack_from(answer)[3])
 
     def interfaces(self) -> list[Interface]:
         """All interfaces of the namespace."""

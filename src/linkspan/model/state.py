@@ -40,7 +40,7 @@ class Node(Value, frozen=True):
 
 
 class SettingKey(Key, frozen=True):
-    """A sysctl of a node, such as `net.ipv4.ip_forward`."""
+    """A sysctl of a node, such as `net/ipv4/ip_forward`."""
 
     node: str
     name: str

@@ -12,6 +12,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 from typing import Any, Final
@@ -20,10 +21,9 @@ import msgspec
 from msgspec.structs import replace
 
 from linkspan.control.lines import Client, listen
+from linkspan.engine.layer3 import add_address, add_route
 from linkspan.engine.netlink import (
     Netlink,
-    add_address,
-    add_default_route,
     add_veth,
     set_link,
     without_ipv6_address,
@@ -47,6 +47,7 @@ from linkspan.engine.user.load import LoadedCache
 from linkspan.engine.user.memory import make_memory
 from linkspan.errors import Refusal
 from linkspan.model.names import Mark
+from linkspan.model.state import Address, Route, RouteKey
 from linkspan.plan.actions import (
     Action,
     AddCache,
@@ -236,12 +237,14 @@ class Builder:
     def _configure_interface(self, action: ConfigureInterface) -> None:
         with inside(self._networks[action.node]), Netlink() as netlink:
             index = netlink.index(action.interface)
-            addresses = [add_address(index, address) for address in action.addresses]
+            addresses = [add_address(index, address, Address()) for address in action.addresses]
             netlink.run([*addresses, set_link(action.interface, up=action.up)])
 
     def _add_default_route(self, action: AddDefaultRoute) -> None:
         with inside(self._networks[action.node]), Netlink() as netlink:
-            netlink.run([add_default_route(action.gateway)])
+            destination = "0.0.0.0/0" if ip_address(action.gateway).version == 4 else "::/0"
+            route = Route(interface=None, gateway=action.gateway)
+            netlink.run([add_route(RouteKey(action.node, destination), route, None)])
 
     ACTIONS: Final[dict[type, Callable[..., None]]] = {
         AddNode: _add_node,

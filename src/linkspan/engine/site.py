@@ -1,0 +1,64 @@
+"""Where engines work: a lab's init process, and a netlink socket in each of its nodes.
+
+A netlink socket serves the namespace that it was opened in, whoever uses it and from where. So it
+is opened once for each node, and a thousand nodes are configured without going from one namespace
+to the next all the time.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from linkspan.control.lines import Client
+from linkspan.engine.netlink import Netlink
+from linkspan.model.topology import Scope
+from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, node_key
+
+
+class Site:
+    """One lab, for the time of one piece of work by one process inside the lab's namespaces."""
+
+    def __init__(self, lab: str, folder: Path, init: Client, scope: Scope) -> None:
+        self.lab = lab
+        self.folder = folder
+        self.init = init
+        self.scope = scope
+        self.own = Netlink()
+        """In the lab's own namespace: in a sandbox one that holds the switch's ends of veths."""
+        self._networks: dict[str, int] = {}
+        self._sockets: dict[str, Netlink] = {}
+
+    def network(self, node: str) -> int:
+        """A descriptor of a node's network namespace, which stays the site's.
+
+        Raises Refusal when the lab has no such node.
+        """
+        if node not in self._networks:
+            _, descriptors = self.init.call_for_descriptors("fetch", name=node_key(node))
+            self._networks[node] = descriptors.pop(NODE_KINDS.index("net"))
+            close_all(descriptors)
+        return self._networks[node]
+
+    def netlink(self, node: str) -> Netlink:
+        """A netlink socket of a node, which stays the site's. Raises Refusal or OSError."""
+        if node not in self._sockets:
+            with inside(self.network(node)):
+                self._sockets[node] = Netlink()
+        return self._sockets[node]
+
+    def add(self, node: str, network: int) -> None:
+        """A node was made; its descriptor passes to the site."""
+        self._networks[node] = network
+
+    def forget(self, node: str) -> None:
+        """A node was removed."""
+        if node in self._sockets:
+            self._sockets.pop(node).close()
+        if node in self._networks:
+            close_all([self._networks.pop(node)])
+
+    def close(self) -> None:
+        """Let go of every descriptor; the lab's init process holds its own."""
+        for node in list(self._networks):
+            self.forget(node)
+        self.own.close()

@@ -1,0 +1,122 @@
+"""What is the same whoever switches the frames: nodes, and what their stacks are told.
+
+Namespaces, sysctls, addresses, interfaces up or down, routes. A node's own processes end with it:
+they could not reach anybody any more, and would keep its namespaces.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+from pathlib import Path
+
+from linkspan.engine.layer3 import (
+    add_address,
+    add_route,
+    delete_address,
+    delete_route,
+    replace_route,
+)
+from linkspan.engine.netlink import set_link
+from linkspan.engine.site import Site
+from linkspan.errors import Bug
+from linkspan.model.state import (
+    Address,
+    AddressKey,
+    NodeKey,
+    Route,
+    RouteKey,
+    Setting,
+    SettingKey,
+    Up,
+    UpKey,
+)
+from linkspan.plan.change import Change
+from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, make_node, node_key
+
+
+class Stack:
+    """Carries out changes of nodes and of what is configured in them."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+
+    def carry_out(self, change: Change) -> None:
+        """Carry out a change of a node, an address, a route, a setting, or up and down.
+
+        Raises Refusal or OSError when the kernel says no.
+        """
+        match change:
+            case Change(key=NodeKey(node=node), after=None):
+                self._remove_node(node)
+            case Change(key=NodeKey(node=node)):
+                self._add_node(node)
+            case Change(key=SettingKey() as key, after=Setting(text=text)):
+                with inside(self._site.network(key.node)):
+                    setting_file(key.name).write_text(text)
+            case Change(key=SettingKey(), after=None):
+                pass  # nobody knows what it was before; who needs that restored declares it
+            case Change(key=AddressKey() as key):
+                self._address(key, change)
+            case Change(key=UpKey() as key, after=Up(up=up)):
+                self._site.netlink(key.node).run([set_link(key.interface, up=up)])
+            case Change(key=UpKey(), after=None):
+                pass  # an interface that is nobody's concern any more stays as it is
+            case Change(key=RouteKey() as key):
+                self._route(key, change)
+            case _:
+                raise Bug(f"no stack can {change.explain()}")
+
+    def _add_node(self, node: str) -> None:
+        descriptors = make_node(node, self._site.folder / "etc")
+        self._site.init.call("hold", descriptors, name=node_key(node))
+        network = descriptors.pop(NODE_KINDS.index("net"))
+        close_all(descriptors)
+        self._site.add(node, network)
+        self._site.netlink(node).run([set_link("lo", up=True)])
+
+    def _remove_node(self, node: str) -> None:
+        _end_processes_in(self._site.network(node))
+        self._site.init.call("drop", name=node_key(node))
+        self._site.forget(node)
+
+    def _address(self, key: AddressKey, change: Change) -> None:
+        netlink = self._site.netlink(key.node)
+        index = netlink.index(key.interface)
+        requests = []
+        if isinstance(change.before, Address):
+            requests.append(delete_address(index, key.address, change.before))
+        if isinstance(change.after, Address):
+            requests.append(add_address(index, key.address, change.after))
+        netlink.run(requests)
+
+    def _route(self, key: RouteKey, change: Change) -> None:
+        netlink = self._site.netlink(key.node)
+        match change.before, change.after:
+            case None, Route() as route:
+                netlink.run([add_route(key, route, self._index(key, route))])
+            case Route(), Route() as route:
+                netlink.run([replace_route(key, route, self._index(key, route))])
+            case Route() as route, None:
+                netlink.run([delete_route(key, route, self._index(key, route))])
+
+    def _index(self, key: RouteKey, route: Route) -> int | None:
+        if route.interface is None:
+            return None
+        return self._site.netlink(key.node).index(route.interface)
+
+
+def setting_file(name: str) -> Path:
+    """The file of a sysctl such as `net/ipv4/ip_forward`, in the namespace of who opens it."""
+    return Path("/proc/sys", name)
+
+
+def _end_processes_in(network: int) -> None:
+    """Kill the processes of the lab that are in a network namespace."""
+    wanted = os.fstat(network)
+    for process in Path("/proc").iterdir():
+        if process.name.isdecimal():
+            with contextlib.suppress(OSError):
+                if os.path.samestat((process / "ns/net").stat(), wanted):
+                    os.kill(int(process.name), signal.SIGKILL)
