@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from linkspan.errors import Mistake
+from linkspan.model.base import Engine
 from linkspan.model.load import load, loads
 from linkspan.model.topology import (
     Bridge,
-    Engine,
     Node,
     NodeKind,
     NodePort,

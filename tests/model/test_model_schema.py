@@ -32,7 +32,7 @@ def plain(value: YamlValue) -> Any:
 
 def test_the_stored_documents_are_those_of_the_types(tmp_path: Path) -> None:
     main(tmp_path)
-    for name in ("file.md", "linkspan.schema.json"):
+    for name in ("file.md", "linkspan.schema.json", "options.md"):
         stored = (ROOT / "docs" / name).read_text()
         assert stored == (tmp_path / name).read_text(), (
             f"docs/{name} is old: run python -m linkspan.model.schema docs"

@@ -21,6 +21,7 @@ import msgspec
 
 from linkspan.errors import Fault, Mistake, Place
 from linkspan.model.flaw import in_order, label, resembling
+from linkspan.model.options import BridgeOptions, PortOptions
 from linkspan.model.position import Path, YamlMapping, YamlScalar, YamlValue, locate
 from linkspan.model.readers import (
     INVALID,
@@ -43,6 +44,11 @@ Metas: TypeAlias = tuple[msgspec.Meta, ...]
 
 SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {NodePort: "bridge"}
 """Values that may be written as the text of one of their fields."""
+
+_OPTIONS_IN_WORDS: Final[dict[type[msgspec.Struct], str]] = {
+    BridgeOptions: "or an option of a bridge (docs/options.md)",
+    PortOptions: "or an option of a port (docs/options.md)",
+}
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -175,7 +181,10 @@ def own_first(cls: type[msgspec.Struct]) -> list[msgspec.structs.FieldInfo]:
 
 
 def _keys(cls: type[msgspec.Struct]) -> str:
-    return "one of " + ", ".join(field_readers(cls))
+    """The keys in words; those of the options are too many for a message."""
+    own = [field.encode_name for field in own_first(cls) if field.name in cls.__annotations__]
+    options = [words for base, words in _OPTIONS_IN_WORDS.items() if issubclass(cls, base)]
+    return ", ".join(["one of " + ", ".join(own), *options])
 
 
 def _reader(annotation: Any, metas: Metas) -> Reader:

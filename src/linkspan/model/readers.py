@@ -7,7 +7,7 @@ of a file. It returns `INVALID` for what it has reported; the walk goes on with 
 from __future__ import annotations
 
 import enum
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
@@ -46,6 +46,10 @@ class Walk:
     def is_broken(self, need: Path) -> bool:
         """Whether a value, or one that it stands in, was left out."""
         return any(need[:length] in self.broken for length in range(len(need) + 1))
+
+
+def _extras(metas: tuple[msgspec.Meta, ...], key: str) -> Iterator[Any]:
+    return (meta.extra[key] for meta in metas if meta.extra and key in meta.extra)
 
 
 def optional_reader(inner: Reader) -> Reader:
@@ -119,7 +123,7 @@ def truth_reader(annotation: type, metas: tuple[msgspec.Meta, ...]) -> Reader:
 
 
 def text_reader(annotation: type, metas: tuple[msgspec.Meta, ...]) -> Reader:
-    shape = SHAPES[next(meta.extra["shape"] for meta in metas if meta.extra)]
+    shape = SHAPES[next(_extras(metas, "shape"))]
 
     def read_text_of_shape(walk: Walk, value: YamlValue, path: Path) -> Any:
         if not isinstance(value, YamlScalar) or not isinstance(value.value, str):
@@ -149,7 +153,7 @@ def text_reader(annotation: type, metas: tuple[msgspec.Meta, ...]) -> Reader:
 def number_reader(annotation: type, metas: tuple[msgspec.Meta, ...]) -> Reader:
     least = next(meta.ge for meta in metas if meta.ge is not None)
     most = next(meta.le for meta in metas if meta.le is not None)
-    refused = next((meta.extra["refused_bits"] for meta in metas if meta.extra), 0)
+    refused = next(_extras(metas, "refused_bits"), 0)
     whole = annotation is int
     expected = f"{'a whole number' if whole else 'a number'} from {least} to {most}"
 

@@ -2,8 +2,8 @@
 
 Both are generated from the types of `model.topology`. msgspec writes the schema of the values;
 what is added here is what the loader takes beyond them: short forms and blank mappings.
-`docs/linkspan.schema.json` and `docs/file.md` are these functions' results; `python -m
-linkspan.model.schema DOCS` writes them anew.
+`docs/linkspan.schema.json`, `docs/file.md` and `docs/options.md` (`model.options_page`) are the
+results; `python -m linkspan.model.schema DOCS` writes them anew.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 import msgspec
 
 from linkspan.model.convert import SHORT_FORMS, field_readers, own_first
+from linkspan.model.options_page import options_page
 from linkspan.model.topology import Bridge, Node, NodePort, SocketPort, Topology
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
@@ -61,7 +62,7 @@ def reference() -> str:
     """The page `docs/file.md`: every field with type, default and meaning."""
     parts = [
         "# The file\n",
-        "<!-- Generated from src/linkspan/model/topology.py. -->\n",
+        "<!-- Generated from src/linkspan/model/topology.py and options.py. -->\n",
         "A lab is one YAML 1.2 file. Nothing in it is ignored: a key that is not listed here is a",
         "mistake. Mappings without a value are empty (`br0:`), and a list of one may be written",
         "without brackets. The same as JSON Schema: [linkspan.schema.json](linkspan.schema.json).",
@@ -78,9 +79,10 @@ def reference() -> str:
 
 
 def main(folder: Path) -> None:
-    """Write both documents into a folder."""
+    """Write the documents into a folder."""
     (folder / "linkspan.schema.json").write_text(schema_text())
     (folder / "file.md").write_text(reference())
+    (folder / "options.md").write_text(options_page())
 
 
 def schema_text() -> str:

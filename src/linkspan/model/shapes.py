@@ -23,6 +23,10 @@ _LAB = re.compile("[a-z0-9][a-z0-9-]{0,30}")
 _NODE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile("[0-9]{1,3}")
 
+_GROUP_PREFIX: Final = b"\x01\x80\xc2\x00\x00"
+_GROUPS_TAKEN: Final = (1, 2, 3)
+"""PAUSE, LACP, port authentication."""
+
 _RESERVED_INTERFACES: Final = {
     "lo": "is the loopback interface, which every node has",
     "all": "is refused by the kernel (sysctl_dev_name_is_allowed, include/linux/inetdevice.h)",
@@ -102,6 +106,21 @@ def mac(text: str) -> str:
             "is a group address, which no interface can have",
             "an even first byte (IEEE 802-2014, 8.4)",
             f"write {format_mac(bytes([value[0] & 0xFE]) + value[1:])}, or leave mac out",
+        )
+    return format_mac(value)
+
+
+def group_address(text: str) -> str:
+    """A bridge group address (br_changelink, net/bridge/br_netlink.c)."""
+    try:
+        value = parse_mac(text)
+    except ValueError:
+        value = NO_MAC
+    if value[:5] != _GROUP_PREFIX or value[5] > 0x0F or value[5] in _GROUPS_TAKEN:
+        raise UnfitError(
+            "is not an address for a group of bridges",
+            "01:80:c2:00:00:00, or 01:80:c2:00:00:04 to 01:80:c2:00:00:0f",
+            "choose another address, or leave group-address out",
         )
     return format_mac(value)
 
@@ -201,6 +220,7 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "node": node_name,
     "interface": interface_name,
     "mac": mac,
+    "group-address": group_address,
     "address": address,
     "gateway": gateway,
     "reference": reference,

@@ -7,7 +7,7 @@ without being checked.
 
 A `Topology` is what the file says and no more: addresses and MACs are in canonical text, a MAC
 that the file leaves out stays None until `names.with_macs` works it out. Keys in the file are the
-field names with hyphens.
+field names with hyphens. What can be set on a bridge or a port stands in `model.options`.
 
 Limits come from the kernel, since both engines have to be able to do what the file says.
 """
@@ -20,6 +20,9 @@ from typing import Annotated, Final
 
 import msgspec
 from msgspec import Meta
+
+from linkspan.model.base import Engine, Value
+from linkspan.model.options import BridgeOptions, PortOptions
 
 HOST: Final = "host"
 """The node that every lab has without declaring it."""
@@ -35,24 +38,6 @@ LARGEST_MTU: Final = 65521
 
 IPV6_MTU: Final = 1280
 """What IPv6 requires of every link (RFC 8200, clause 5)."""
-
-LONGEST_AGEING: Final = 1_000_000
-"""Seconds (IEEE 802.1D-2004, table 7-5)."""
-
-BRIDGE_REFUSED_BITS: Final = 0x0007
-"""BR_GROUPFWD_RESTRICTED (net/bridge/br_private.h): STP, PAUSE and LACP stay on their link."""
-
-PORT_REFUSED_BITS: Final = 0x0002
-"""BR_GROUPFWD_MACPAUSE (net/bridge/br_private.h): the only group that a port never lets pass."""
-
-LARGEST_FDB: Final = 1 << 20
-"""Learned addresses of one bridge; a hardware switch of a data centre holds about as many."""
-
-
-class Engine(enum.Enum):
-    """Who switches the frames of a bridge."""
-
-    USER = "user"
 
 
 class Cache(enum.Enum):
@@ -122,43 +107,6 @@ Reference = Annotated[str, Meta(min_length=1, extra={"shape": "reference"})]
 Mtu = Annotated[int, Meta(ge=SMALLEST_MTU, le=LARGEST_MTU)]
 
 
-class Value(msgspec.Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """Common to all values of a file: frozen, keys with hyphens, nothing unknown."""
-
-
-class PortOptions(Value, frozen=True, kw_only=True):
-    """How the switch treats one port."""
-
-    hairpin: Annotated[
-        bool, Meta(description="Send frames back out of the port that they came in by.")
-    ] = False
-    isolated: Annotated[
-        bool, Meta(description="No frames to and from other isolated ports of the bridge.")
-    ] = False
-    learning: Annotated[
-        bool, Meta(description="Learn source addresses of frames that come in by this port.")
-    ] = True
-    unicast_flood: Annotated[
-        bool, Meta(description="Flood frames to unknown unicast addresses out of this port.")
-    ] = True
-    multicast_flood: Annotated[
-        bool, Meta(description="Flood multicast frames out of this port.")
-    ] = True
-    broadcast_flood: Annotated[
-        bool, Meta(description="Send broadcast frames out of this port.")
-    ] = True
-    group_fwd_mask: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=0xFFFF,
-            extra={"refused_bits": PORT_REFUSED_BITS},
-            description="Bit X lets frames to 01:80:c2:00:00:0X pass that come in by this port; "
-            "bit 1 (PAUSE) is refused, as Linux refuses it.",
-        ),
-    ] = 0
-
-
 class SocketPort(PortOptions, frozen=True, kw_only=True):
     """A port of a bridge that is a UNIX socket, for a program such as QEMU."""
 
@@ -186,7 +134,7 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
     ] = None
 
 
-class Bridge(Value, frozen=True, kw_only=True):
+class Bridge(BridgeOptions, frozen=True, kw_only=True):
     """A switch."""
 
     engine: Annotated[Engine, Meta(description="Who switches the frames.")] = Engine.USER
@@ -218,29 +166,6 @@ class Bridge(Value, frozen=True, kw_only=True):
     mtu: Annotated[
         Mtu, Meta(description="Largest packet in bytes, also of ports that say nothing else.")
     ] = 1500
-    ageing_time: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=LONGEST_AGEING,
-            description="Seconds after which a silent address is forgotten; "
-            "0 forgets at once, so that every frame floods.",
-        ),
-    ] = 300.0
-    fdb_max_learned: Annotated[
-        int, Meta(ge=1, le=LARGEST_FDB, description="Most addresses that the bridge learns.")
-    ] = 65536
-    group_fwd_mask: Annotated[
-        int,
-        Meta(
-            ge=0,
-            le=0xFFFF,
-            multiple_of=8,
-            extra={"refused_bits": BRIDGE_REFUSED_BITS},
-            description="Bit X lets frames to 01:80:c2:00:00:0X pass; bits 0, 1 and 2 (STP, "
-            "PAUSE, LACP) are refused, as Linux refuses them.",
-        ),
-    ] = 0
     ports: Annotated[
         dict[InterfaceName, SocketPort],
         Meta(description="Further ports: sockets that programs such as QEMU connect to."),

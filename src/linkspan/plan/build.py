@@ -11,6 +11,7 @@ from collections.abc import Iterator
 
 from linkspan.bridge.port import PortOptions
 from linkspan.model.names import port_name, with_macs
+from linkspan.model.options import USER_FDB
 from linkspan.model.topology import HOST, Cache, NodePort, SocketPort, Topology
 from linkspan.plan.actions import (
     Action,
@@ -91,7 +92,7 @@ def _switches(topology: Topology) -> Iterator[Action]:
             str(bridge.mac),
             bridge.up,
             bridge.ageing_time,
-            bridge.fdb_max_learned,
+            bridge.fdb_max_learned or USER_FDB,
             bridge.group_fwd_mask,
         )
 
