@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import Enum
-from statistics import median
+from statistics import quantiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +30,16 @@ class Measure(Enum):
     TCP = Scale("TCP, one stream", "Gbit/s", 2, True)
     UDP = Scale("64-byte UDP delivered", "thousand/s", 1, True)
     UDP_BURSTS = Scale("64-byte UDP, bursts of 64", "thousand/s", 1, True)
-    ROUND_TRIP = Scale("UDP round trip", "µs", 1, False)
+    ROUND_TRIP = Scale("UDP round trip, one core", "µs", 1, False)
+    ROUND_TRIP_APART = Scale("UDP round trip, two cores", "µs", 1, False)
     FORWARDING = Scale("64-byte forwarding", "thousand/s", 1, True)
+    FIRST_FRAME = Scale("first frame of a flow", "µs", 1, False)
+    SECOND_FRAME = Scale("second frame of a flow", "µs", 1, False)
+    LATER_FRAME = Scale("eighth frame of a flow", "µs", 1, False)
+    ONE_PAIR = Scale("forwarding, 1 of 100 pairs", "thousand/s", 1, True)
+    TEN_PAIRS = Scale("forwarding, 10 of 100 pairs", "thousand/s", 1, True)
+    HUNDRED_PAIRS = Scale("forwarding, 100 pairs", "thousand/s", 1, True)
+    MANY_FLOWS = Scale("forwarding, 10,000 flows", "thousand/s", 1, True)
     SWITCH_CPU = Scale("CPU of the switch", "ms/Gbit", 1, False)
     MACHINE_CPU = Scale("CPU of the machine", "ms/Gbit", 1, False)
     MEMORY = Scale("memory of the switch", "MiB", 1, False)
@@ -49,11 +57,20 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Condensed:
-    """Some rounds in one figure: the median, and half the range as a share of it."""
+    """Some rounds in one figure: the median, and the quartiles that half of the rounds lie within.
+
+    A single round is its own quartiles.
+    """
 
     median: float
-    spread: float
+    lower: float
+    upper: float
     rounds: int
+
+    @property
+    def spread(self) -> float:
+        """Half of what lies between the quartiles, as a share of the median."""
+        return (self.upper - self.lower) / 2 / self.median if self.median else 0.0
 
 
 def by_round(samples: Iterable[Sample], contender: str, measure: Measure) -> dict[int, float]:
@@ -66,13 +83,12 @@ def by_round(samples: Iterable[Sample], contender: str, measure: Measure) -> dic
 
 
 def condense(values: Iterable[float]) -> Condensed | None:
-    """Median and spread; None when nothing was measured."""
+    """Median and quartiles; None when nothing was measured."""
     known = sorted(values)
-    if not known:
-        return None
-    middle = median(known)
-    spread = (known[-1] - known[0]) / 2 / middle if middle else 0.0
-    return Condensed(middle, spread, len(known))
+    if len(known) < 2:
+        return Condensed(known[0], known[0], known[0], 1) if known else None
+    lower, middle, upper = quantiles(known, n=4, method="inclusive")
+    return Condensed(middle, lower, upper, len(known))
 
 
 def ratio(

@@ -1,10 +1,11 @@
 """A whole run: the command line, the rounds, the report.
 
-Each round gives every contender one trial, in an order that rotates from round to round, on fresh
-namespaces. Unless their number was asked for, rounds stop early rather than pass six minutes (one
-with --quick). The report is printed; a full run also writes it to `bench/results.md`, shorter ones
-only where `--output` says, so that a glance does not replace the record. Progress goes to standard
-error.
+There are two series of rounds: one pair of endpoints with every measure, then a hundred pairs. Each
+round gives every contender one trial, in an order that rotates from round to round, on fresh
+namespaces. Unless their number was asked for, a series stops early rather than pass its limit
+(--quick: one short round of the first series). The report is printed; a full run also writes it to
+`bench/results.md`, shorter ones only where `--output` says, so that a glance does not replace the
+record. Progress goes to standard error.
 
 Exit status: 0 done (whether or not targets are met), 1 a contender failed, 2 wrong arguments,
 4 not root or no compiler.
@@ -19,27 +20,45 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.contenders import CONTENDERS
-from bench.contenders.base import Contender
-from bench.figures import Sample
-from bench.measure import Durations, measure_all
+from bench.contenders.base import Contender, Wired
+from bench.crowd import PAIRS, measure_crowd
+from bench.figures import Measure, Sample
+from bench.measure import Durations, measure_pair
 from bench.report import Entrant, Report, circumstances_now, render
 from bench.stage import Stage, TrialError, build_tools, sweep_stale_folders
 
 RESULTS = Path(__file__).resolve().parent / "results.md"
-FULL = Durations(tcp=2.0, udp=1.5, round_trip=0.8, forwarding=1.5)
-QUICK = Durations(tcp=1.0, udp=0.8, round_trip=0.4, forwarding=0.8)
-FULL_ROUNDS, FULL_LIMIT = 5, 360.0
-QUICK_ROUNDS, QUICK_LIMIT = 1, 60.0
+NOTES = RESULTS.with_name("notes.md")
+FULL = Durations(tcp=1.5, udp=1.2, round_trip=1.0, forwarding=1.2, flows=500)
+QUICK = Durations(tcp=1.0, udp=0.8, round_trip=0.4, forwarding=0.8, flows=100)
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Rounds of one kind of trial, and how many seconds they may take together."""
+
+    pairs: int
+    measure: Callable[[Stage, Sequence[Wired], Durations], Mapping[Measure, float]]
+    rounds: int
+    limit: float
+    only: frozenset[str] = frozenset(contender.name for contender in CONTENDERS)
+
+
+# The ports of a bridge in the kernel's speed; for the others, taking turns costs more than a port.
+SCALED = frozenset({"linkspan_cache", "linkspan_plain", "veth", "kernel_bridge"})
+ONE_PAIR = Series(1, measure_pair, rounds=7, limit=480.0)
+CROWD = Series(PAIRS, measure_crowd, rounds=3, limit=300.0, only=SCALED)
+QUICK_PAIR = Series(1, measure_pair, rounds=1, limit=90.0)
 
 
 @dataclass(slots=True)
 class Record:
-    """What a run has gathered so far."""
+    """What a series has gathered so far."""
 
     samples: list[Sample] = field(default_factory=list)
     troubles: dict[str, str] = field(default_factory=dict)
@@ -51,13 +70,16 @@ def tell(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def try_out(contender: Contender, tools: Path, durations: Durations, record: Record) -> None:
+def try_out(
+    contender: Contender, tools: Path, durations: Durations, series: Series, record: Record
+) -> None:
     """One trial: wire, measure, take down. A failure is recorded and the run goes on."""
     try:
         with Stage(tools) as stage:
-            found = measure_all(stage, contender.wire(stage), durations)
+            found = series.measure(stage, contender.wire(stage, series.pairs), durations)
     except (TrialError, OSError) as trouble:
-        record.troubles[contender.name] = f"failed: {str(trouble).splitlines()[0]}"
+        pairs = f"{series.pairs} pair{'' if series.pairs == 1 else 's'}"
+        record.troubles[contender.name] = f"{pairs} failed: {str(trouble).splitlines()[0]}"
         tell(f"  {contender.name}: {trouble}")
         return
     record.samples += [
@@ -67,22 +89,22 @@ def try_out(contender: Contender, tools: Path, durations: Durations, record: Rec
     tell(f"  {contender.name}: {shown}")
 
 
-def run_rounds(
-    contenders: Sequence[Contender], tools: Path, durations: Durations, rounds: int, limit: float
+def run_series(
+    contenders: Sequence[Contender], tools: Path, durations: Durations, series: Series
 ) -> Record:
-    """All rounds, or as many as fit into `limit` seconds judged by the longest so far."""
+    """All rounds, or as many as fit into the limit judged by the longest so far."""
     record = Record()
     begin, longest = time.monotonic(), 0.0
-    for number in range(rounds):
+    for number in range(series.rounds):
         start = time.monotonic()
-        if start - begin + longest > limit:
-            tell(f"stopping after {number} of {rounds} rounds: the limit is {limit:.0f} s")
+        if start - begin + longest > series.limit:
+            tell(f"stopping after {number} of {series.rounds}: the limit is {series.limit:.0f} s")
             break
-        tell(f"round {number + 1} of {rounds}")
+        tell(f"{series.pairs} pairs: round {number + 1} of {series.rounds}")
         turn = number % max(1, len(contenders))
         for contender in (*contenders[turn:], *contenders[:turn]):
-            if contender.name not in record.troubles:
-                try_out(contender, tools, durations, record)
+            if contender.name in series.only - record.troubles.keys():
+                try_out(contender, tools, durations, series, record)
         record.rounds += 1
         longest = max(longest, time.monotonic() - start)
     return record
@@ -113,7 +135,7 @@ def positive(text: str) -> int:
 def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line; leaves the program when it is wrong."""
     parser = argparse.ArgumentParser(description="measure linkspan's switch beside its peers")
-    parser.add_argument("--quick", action="store_true", help="one short round, under a minute")
+    parser.add_argument("--quick", action="store_true", help="one short round of one pair")
     parser.add_argument("--only", type=chosen, default=CONTENDERS, metavar="NAME,...")
     parser.add_argument("--rounds", type=positive, metavar="N")
     parser.add_argument("--output", type=Path, metavar="FILE", help="write the report here too")
@@ -121,7 +143,7 @@ def arguments(argv: Sequence[str] | None) -> argparse.Namespace:
 
 
 def measure(
-    contenders: Sequence[Contender], durations: Durations, rounds: int, limit: float
+    contenders: Sequence[Contender], durations: Durations, plan: Sequence[Series]
 ) -> tuple[Report, bool]:
     """A whole run: the report, and whether every present contender came through."""
     begin, load = time.monotonic(), os.getloadavg()[0]
@@ -130,8 +152,10 @@ def measure(
     with tempfile.TemporaryDirectory(prefix=f"linkspan-bench-{os.getpid()}-") as folder:
         tools = Path(folder)
         build_tools(tools)
-        record = run_rounds(present, tools, durations, rounds, limit)
-    troubles = absent | record.troubles
+        records = [run_series(present, tools, durations, series) for series in plan]
+    troubles = dict(absent)
+    for record in reversed(records):
+        troubles |= record.troubles
     entrants = tuple(
         Entrant(
             c.name,
@@ -142,8 +166,11 @@ def measure(
         for c in contenders
     )
     seconds = time.monotonic() - begin
-    now = circumstances_now(load, record.rounds, seconds, str(durations))
-    return Report(now, entrants, tuple(record.samples)), not record.troubles
+    rounds = tuple(record.rounds for record in records)
+    now = circumstances_now(load, rounds, seconds, str(durations))
+    samples = tuple(sample for record in records for sample in record.samples)
+    notes = NOTES.read_text(encoding="utf-8") if NOTES.exists() else ""
+    return Report(now, entrants, samples, notes=notes), not any(r.troubles for r in records)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -163,7 +190,12 @@ def bench(options: argparse.Namespace) -> int:
     if os.geteuid() != 0:
         tell("bench: needs root, for network namespaces and taps: run it as root")
         return 4
-    for program, package in (("gcc", "gcc"), ("ip", "iproute2"), ("tc", "iproute2")):
+    for program, package in (
+        ("gcc", "gcc"),
+        ("ip", "iproute2"),
+        ("tc", "iproute2"),
+        ("taskset", "util-linux"),
+    ):
         if not shutil.which(program):
             tell(f"bench: {program} is missing: install the package {package}")
             return 4
@@ -171,12 +203,10 @@ def bench(options: argparse.Namespace) -> int:
         tell("bench: trafgen is missing, forwarding is not measured: package netsniff-ng")
     sweep_stale_folders(Path(tempfile.gettempdir()))
     quick = options.quick
-    report, all_came_through = measure(
-        options.only,
-        QUICK if quick else FULL,
-        options.rounds or (QUICK_ROUNDS if quick else FULL_ROUNDS),
-        math.inf if options.rounds else QUICK_LIMIT if quick else FULL_LIMIT,
-    )
+    plan: tuple[Series, ...] = (QUICK_PAIR,) if quick else (ONE_PAIR, CROWD)
+    if options.rounds:
+        plan = tuple(replace(part, rounds=options.rounds, limit=math.inf) for part in plan)
+    report, all_came_through = measure(options.only, QUICK if quick else FULL, plan)
     text = render(report)
     print(text, end="")
     output = options.output

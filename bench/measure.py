@@ -7,25 +7,24 @@ matters for one thing only: whose CPU time and memory to read.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from bench.contenders.base import Wired
+from bench.counted import EXPERIMENTAL, counted, drop_at, hardware_address
 from bench.figures import Measure
-from bench.stage import Endpoint, Stage, TrialError, finish
+from bench.stage import Endpoint, Stage, TrialError, figures_of, finish
 
 PORTS = {"echo": "7007", "tcp": "7008", "udp": "7009"}
 BURST = 64  # datagrams per system call, the most that traffic.c takes
 GRACE = 15.0  # seconds beyond a measurement's own until it counts as stuck
 REACHABLE_WITHIN = 5.0  # seconds that a new path may take to carry its first round trip
-EXPERIMENTAL = 0x88B5  # IEEE 802 local experimental ethertype 1: no stack looks at it
-TC_DROP = "1,6 0 0 2"  # classic BPF: one instruction, return TC_ACT_SHOT
+WARM_UP = 0.2  # seconds of forwarding that do not count
 TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -37,11 +36,13 @@ class Durations:
     udp: float
     round_trip: float
     forwarding: float
+    flows: int
+    """How many flows are begun to time their first frames."""
 
     def __str__(self) -> str:
         return (
             f"TCP {self.tcp:g} s, UDP {self.udp:g} s, round trip {self.round_trip:g} s, "
-            f"forwarding {self.forwarding:g} s."
+            f"forwarding {self.forwarding:g} s, first frames of {self.flows} flows."
         )
 
 
@@ -76,34 +77,71 @@ def traffic(stage: Stage, command: str, end: Endpoint, *arguments: str) -> list[
     return [str(stage.tools / "traffic"), command, end.namespace.path, *arguments]
 
 
-def figures_of(line: str) -> dict[str, float]:
-    """The one line of JSON that a measuring end prints."""
-    found: Any = json.loads(line)
-    return {str(key): float(value) for key, value in found.items()}
+def on_core(core: int, command: Sequence[str]) -> list[str]:
+    """A program that is to run on one core only."""
+    return ["taskset", "--cpu-list", str(core), *command]
 
 
-def ping(stage: Stage, wired: Wired, seconds: float) -> dict[str, float]:
+def ping(stage: Stage, wired: Wired, seconds: float, core: int) -> dict[str, float]:
     """Round trips from left to the echo on the right, one after the other."""
     command = traffic(stage, "udp-ping", wired.left, wired.right.address, PORTS["echo"])
-    return figures_of(finish(stage.start_reporting([*command, str(seconds)]), seconds + GRACE))
+    pinned = on_core(core, [*command, str(seconds)])
+    return figures_of(finish(stage.start_reporting(pinned), seconds + GRACE))
 
 
-def wait_until_reachable(stage: Stage, wired: Wired) -> None:
+def wait_until_reachable(stage: Stage, wired: Wired, core: int) -> None:
     """Start the echo and have both ends resolved and learned. Raises TrialError if they are not."""
-    stage.start(traffic(stage, "udp-echo", wired.right, PORTS["echo"]), expect="ready")
+    echo = on_core(core, traffic(stage, "udp-echo", wired.right, PORTS["echo"]))
+    stage.start(echo, expect="ready")
     deadline = time.monotonic() + REACHABLE_WITHIN
     while True:
         try:
-            ping(stage, wired, 0.05)
+            ping(stage, wired, 0.05, core)
             return
         except TrialError:
             if time.monotonic() > deadline:
                 raise
 
 
-def round_trip(stage: Stage, wired: Wired, seconds: float) -> dict[Measure, float]:
-    """The median time of one small datagram there and back."""
-    return {Measure.ROUND_TRIP: ping(stage, wired, seconds)["median"]}
+@contextmanager
+def kept_on(core: int, pids: tuple[int, ...]) -> Iterator[None]:
+    """Have processes run on one core only, for a while."""
+    threads = [int(task.name) for pid in pids for task in Path(f"/proc/{pid}/task").iterdir()]
+    before = {thread: os.sched_getaffinity(thread) for thread in threads}
+    for thread in threads:
+        os.sched_setaffinity(thread, {core})
+    yield
+    for thread, cores in before.items():
+        os.sched_setaffinity(thread, cores)
+
+
+def one_by_one(stage: Stage, wired: Wired, durations: Durations) -> dict[Measure, float]:
+    """What a single frame's way takes: the median round trip, and the first frames of new flows.
+
+    Where the scheduler puts both ends makes four times the difference that any switch makes, and
+    it changes its mind between runs. So it is not asked: switch and echo share a core, and the one
+    who asks is on that core too, or on another, where there is one.
+    """
+    here, *apart = sorted(os.sched_getaffinity(0))[:2]
+    seconds = durations.round_trip / 2
+    with kept_on(here, wired.switch_pids):
+        wait_until_reachable(stage, wired, here)
+        found = {Measure.ROUND_TRIP: ping(stage, wired, seconds, here)["median"]}
+        for core in apart:
+            found[Measure.ROUND_TRIP_APART] = ping(stage, wired, seconds, core)["median"]
+        return found | first_frames(stage, wired, durations.flows, here)
+
+
+def first_frames(stage: Stage, wired: Wired, flows: int, core: int) -> dict[Measure, float]:
+    """How long a flow's first, second and eighth frame take, each sent when the last is there."""
+    paths = (wired.left.namespace.path, wired.right.namespace.path)
+    command = on_core(core, [str(stage.tools / "frames"), "first", *paths, str(flows)])
+    found = figures_of(finish(stage.start_reporting(command), GRACE))
+    return {
+        Measure.FIRST_FRAME: found["first"],
+        Measure.SECOND_FRAME: found["second"],
+        Measure.LATER_FRAME: found["later"],
+    }
 
 
 def tcp(stage: Stage, wired: Wired, seconds: float) -> dict[Measure, float]:
@@ -142,33 +180,13 @@ def udp(stage: Stage, wired: Wired, seconds: float, at_once: int) -> float:
     return received["datagrams"] / received["seconds"] / 1e3
 
 
-def hardware_address(stage: Stage, end: Endpoint) -> str:
-    """The MAC of an endpoint's interface."""
-    shown = stage.run(end.namespace, ["ip", "-json", "link", "show", "dev", end.interface])
-    return str(json.loads(shown)[0]["address"])
-
-
-def dropped(stage: Stage, end: Endpoint) -> tuple[float, int]:
-    """When, and how many frames tc's ingress filter has dropped so far."""
-    before = time.monotonic()
-    shown = stage.run(
-        end.namespace, ["tc", "-json", "-statistics", "qdisc", "show", "dev", end.interface]
-    )
-    drops = [int(row["drops"]) for row in json.loads(shown) if row["kind"] == "clsact"]
-    return (before + time.monotonic()) / 2, drops[0]
-
-
 def forwarding(stage: Stage, wired: Wired, seconds: float) -> dict[Measure, float]:
     """Frames that the path carries from a packet socket at its left to tc at its right.
 
     Neither end's stack takes part. trafgen forks a worker that would outlive it; in a pid namespace
     of their own both end together.
     """
-    device = ["dev", wired.right.interface]
-    right = wired.right.namespace
-    stage.run(right, ["tc", "qdisc", "add", *device, "clsact"])
-    filters = [*device, "ingress", "protocol", hex(EXPERIMENTAL)]
-    stage.run(right, ["tc", "filter", "add", *filters, "bpf", "da", "bytecode", TC_DROP])
+    drop_at(stage, wired.right)
     addresses = (hardware_address(stage, wired.right), hardware_address(stage, wired.left))
     octets = [f"0x{octet}" for address in addresses for octet in address.split(":")]
     frame = stage.folder / "frame.cfg"
@@ -178,25 +196,20 @@ def forwarding(stage: Stage, wired: Wired, seconds: float) -> dict[Measure, floa
     trafgen = ["trafgen", "--dev", wired.left.interface, "--conf", str(frame), *quiet]
     together = ["unshare", "--pid", "--fork", "--kill-child", *trafgen]
     sender = stage.start_in(wired.left.namespace, together)
-    deadline = time.monotonic() + GRACE
-    while dropped(stage, wired.right)[1] == 0:
-        if sender.poll() is not None or time.monotonic() > deadline:
-            raise TrialError(f"trafgen: no frame arrived: {stage.complaints()}")
-    time.sleep(0.2)
-    start, count = dropped(stage, wired.right)
-    time.sleep(seconds)
-    end, total = dropped(stage, wired.right)
+    rate = counted(stage, [wired.right], WARM_UP, seconds)
     stage.end(sender)
-    return {Measure.FORWARDING: (total - count) / (end - start) / 1e3}
+    return {Measure.FORWARDING: rate}
 
 
-def measure_all(stage: Stage, wired: Wired, durations: Durations) -> Mapping[Measure, float]:
-    """Every measure once; those that need an absent program are left out."""
-    wait_until_reachable(stage, wired)
-    found = round_trip(stage, wired, durations.round_trip)
-    found |= tcp(stage, wired, durations.tcp)
-    found[Measure.UDP] = udp(stage, wired, durations.udp, 1)
-    found[Measure.UDP_BURSTS] = udp(stage, wired, durations.udp, BURST)
+def measure_pair(
+    stage: Stage, wired: Sequence[Wired], durations: Durations
+) -> Mapping[Measure, float]:
+    """Every measure of one pair, once; those that need an absent program are left out."""
+    (pair,) = wired
+    found = one_by_one(stage, pair, durations)
+    found |= tcp(stage, pair, durations.tcp)
+    found[Measure.UDP] = udp(stage, pair, durations.udp, 1)
+    found[Measure.UDP_BURSTS] = udp(stage, pair, durations.udp, BURST)
     if shutil.which("trafgen"):
-        found |= forwarding(stage, wired, durations.forwarding)
+        found |= forwarding(stage, pair, durations.forwarding)
     return found

@@ -1,22 +1,24 @@
 """The result in Markdown: the same text is printed and written to `bench/results.md`.
 
-Four tables: the contenders with their versions, the medians, the ratios to a baseline, and the
-targets. A contender that could not take part keeps its row and says why.
+Four tables: the targets, the contenders with their versions, the medians, and the ratios to a
+baseline. A contender that could not take part keeps its row and says why. What has to be said in
+words about a target that was missed stands in `bench/notes.md` and is put below the tables.
 """
 
 from __future__ import annotations
 
 import os
 import platform
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from bench.figures import Measure, Sample, by_round, condense, ratio
 from bench.targets import TARGETS, Judgement, Target, judge
 
-BASELINE = "c_loop"
+BASELINE = "kernel_bridge"
 NOTHING = "–"
 
 
@@ -35,6 +37,7 @@ class Circumstances:
     """Where, when and how long was measured.
 
     `load` is what else the machine did: its load average over the minute before the first round.
+    `rounds` are those of one pair, then those of a hundred where they were made.
     """
 
     date: str
@@ -43,7 +46,7 @@ class Circumstances:
     kernel: str
     python: str
     load: float
-    rounds: int
+    rounds: tuple[int, ...]
     seconds: float
     durations: str
 
@@ -56,9 +59,12 @@ class Report:
     entrants: tuple[Entrant, ...]
     samples: tuple[Sample, ...]
     targets: tuple[Target, ...] = TARGETS
+    notes: str = ""
 
 
-def circumstances_now(load: float, rounds: int, seconds: float, durations: str) -> Circumstances:
+def circumstances_now(
+    load: float, rounds: tuple[int, ...], seconds: float, durations: str
+) -> Circumstances:
     """The machine as it is, at the present time."""
     described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     models = [line.partition(":")[2].strip() for line in described if line.startswith("model name")]
@@ -114,63 +120,87 @@ def _entrants(report: Report) -> str:
     return markdown_table(("contender", "what it is", "version"), rows, texts=3)
 
 
-def _medians(report: Report) -> str:
-    header = ["median", *(f"{m.value.title}, {m.value.unit}" for m in Measure)]
+def _by_measure(report: Report, corner: str, cell: Callable[[str, Measure], str]) -> str:
+    """A row for each measure that has samples, a column for each contender."""
+    names = [row.name for row in report.entrants]
+    known = {sample.measure for sample in report.samples}
     rows = [
-        [row.name, *(median_cell(report.samples, row.name, measure) for measure in Measure)]
-        for row in report.entrants
+        [f"{m.value.title}, {m.value.unit}", *(cell(name, m) for name in names)]
+        for m in Measure
+        if m in known
     ]
-    return markdown_table(header, rows)
+    return markdown_table([corner, *names], rows)
+
+
+def _medians(report: Report) -> str:
+    return _by_measure(report, "median", partial(median_cell, report.samples))
 
 
 def _ratios(report: Report) -> str:
-    header = [f"ratio to {BASELINE}", *(measure.value.title for measure in Measure)]
-    rows = [
-        [row.name, *(ratio_cell(report.samples, row.name, measure) for measure in Measure)]
-        for row in report.entrants
-    ]
-    return markdown_table(header, rows)
+    return _by_measure(report, f"ratio to {BASELINE}", partial(ratio_cell, report.samples))
 
 
-def _target_row(judgement: Judgement) -> tuple[str, str, str]:
-    reached = NOTHING if judgement.reached is None else f"{judgement.reached:.2f}"
-    return (str(judgement.target), reached, judgement.verdict)
+def _target_row(judgement: Judgement) -> tuple[str, str, str, str]:
+    reached, middle = NOTHING, NOTHING
+    if (found := judgement.reached) is not None:
+        reached, middle = f"{found.median:.2f}", f"{found.lower:.2f}–{found.upper:.2f}"
+    return (str(judgement.target), reached, middle, judgement.verdict)
 
 
 def _targets(report: Report) -> str:
     rows = [_target_row(judge(target, report.samples)) for target in report.targets]
-    return markdown_table(("target", "reached", "verdict"), rows)
+    return markdown_table(("target", "reached", "half of the rounds", "verdict"), rows)
+
+
+READING = """\
+Values are medians over the rounds, ± half of what lies between their quartiles. Ratios are medians
+of the ratios within a round, where both sides ran within a minute; "half of the rounds" is between
+the quartiles of those ratios. A target that allows for noise and is short by its median is "within
+noise" when its factor lies between those quartiles, which is to say: this run does not show a
+difference. A wide range there excuses much; look at it.
+
+- TCP, UDP, round trip: sockets at both ends, the receiver counts; UDP senders never pause (one
+  system call a datagram, or one a burst of 64). 64 bytes count the frame check sequence.
+- Round trip: the echo and the switch's own process on one core, the one who asks on the same or on
+  another. Left to the scheduler, the placement would make four times the difference that a switch
+  makes, and change from run to run.
+- Forwarding: trafgen into the first container's interface, counted and dropped by tc at the far
+  one; neither end's stack takes part. With a hundred pairs one process sends for all of them, 64
+  frames a port in turn; 10,000 flows are every left end to every right one.
+- First frame of a flow: both addresses new, the destination has announced itself; each further
+  frame is sent when the last has arrived. One core, packet sockets at both ends.
+- CPU is what the TCP stream cost: of the switch's own processes, and of the whole machine with
+  sender and receiver (a kernel switch has no process; a write to a tap runs the receiver's stack
+  in the switch's time). Memory is the proportional set size.
+- c_loop and veth connect each pair by itself: they are limits, not switches."""
 
 
 def render(report: Report) -> str:
     """The whole report; ends with a line break."""
     where = report.circumstances
-    count = f"{where.rounds} round{'' if where.rounds == 1 else 's'}"
+    kinds = ("of one pair", "of a hundred pairs")
+    rounds = " and ".join(
+        f"{count} round{'' if count == 1 else 's'} {kind}"
+        for count, kind in zip(where.rounds, kinds, strict=False)
+    )
     head = (
         f"{where.date} · {where.processor}, {where.cores} cores · Linux {where.kernel} · "
         f"Python {where.python} · load before {where.load:.2f}\n\n"
-        f"{count} in {where.seconds:.0f} s; in each, every contender once, in changing order, "
+        f"{rounds} in {where.seconds:.0f} s; in each, every contender once, in changing order, "
         f"on fresh namespaces. {where.durations}"
     )
-    notes = (
-        "Medians over the rounds, ± half the range. Ratios are medians of the ratios within a "
-        "round. CPU is what the TCP stream cost: of the switch's own processes, and of the whole "
-        "machine with sender and receiver (a kernel switch has no process). A write to a tap runs "
-        "the receiver's stack in the switch's time; memory is the proportional set size. "
-        "64 bytes count the frame check sequence.\n"
-        "UDP: sockets at both ends, the sender never pauses (one system call per datagram, or per "
-        "burst), the receiver counts. "
-        "Forwarding: trafgen into the first container's interface, "
-        "counted and dropped by tc at the far one."
-    )
-    parts = (
+    parts = [
         "# Measured",
         head,
-        _entrants(report),
-        _medians(report),
-        notes,
-        _ratios(report),
         "## Targets",
         _targets(report),
-    )
+        "## Values",
+        _entrants(report),
+        _medians(report),
+        _ratios(report),
+        "## How to read this",
+        READING,
+    ]
+    if report.notes:
+        parts += ["## What fell short, and why", report.notes.strip()]
     return "\n\n".join(parts) + "\n"

@@ -11,6 +11,7 @@ Needs root: namespaces, taps, raw sockets.
 
 from __future__ import annotations
 
+import json
 import os
 import select
 import shutil
@@ -20,10 +21,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 SOURCES = Path(__file__).resolve().parent
-TOOLS = ("traffic", "c_loop")
+TOOLS = ("traffic", "frames", "counts", "c_loop")
 FOLDER_PREFIX = "linkspan-bench-"
+NETWORK_BITS = 16  # of every address
 COMMAND_LIMIT = 20.0  # seconds that a wiring command or the word "ready" may take
 
 
@@ -57,13 +60,15 @@ def sweep_stale_folders(parent: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Namespace:
-    """A network namespace, by a process that lives in it."""
+    """A network namespace, by a process that lives in it or that holds a descriptor of it."""
 
     pid: int
+    descriptor: int | None = None
 
     @property
     def path(self) -> str:
-        return f"/proc/{self.pid}/ns/net"
+        held = "ns/net" if self.descriptor is None else f"fd/{self.descriptor}"
+        return f"/proc/{self.pid}/{held}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +150,7 @@ class Stage(ExitStack):
 
     def endpoint(self, namespace: Namespace, address: str) -> Endpoint:
         """Address the namespace's `eth0`, which must be there, and set it up."""
-        self.ip(namespace, f"addr add {address}/24 dev eth0", "link set eth0 up")
+        self.ip(namespace, f"addr add {address}/{NETWORK_BITS} dev eth0", "link set eth0 up")
         return Endpoint(namespace, address)
 
     def complaints(self) -> str:
@@ -189,3 +194,9 @@ def finish(process: subprocess.Popen[str], limit: float, text: str = "") -> str:
         why = (complaints or "").strip() or f"exit status {process.returncode}"
         raise TrialError(f"{shown}: {why}")
     return out or ""
+
+
+def figures_of(line: str) -> dict[str, float]:
+    """The one line of JSON that a measuring program prints."""
+    found: Any = json.loads(line)
+    return {str(key): float(value) for key, value in found.items()}

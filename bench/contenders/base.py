@@ -10,8 +10,6 @@ from typing import Protocol
 
 from bench.stage import Endpoint, Stage
 
-ADDRESSES = ("10.9.5.1", "10.9.5.2")
-
 
 @dataclass(frozen=True, slots=True)
 class Wired:
@@ -25,8 +23,13 @@ class Wired:
     switch_pids: tuple[int, ...] = ()
 
 
+def addresses(pairs: int) -> tuple[tuple[str, str], ...]:
+    """An address for the left and one for the right end of each pair, all in one network."""
+    return tuple((f"10.9.1.{number}", f"10.9.2.{number}") for number in range(1, pairs + 1))
+
+
 class Contender(Protocol):
-    """Something that carries frames between two namespaces."""
+    """Something that carries frames between namespaces."""
 
     @property
     def name(self) -> str:
@@ -42,8 +45,9 @@ class Contender(Protocol):
     def version(self) -> str:
         """The version that is measured."""
 
-    def wire(self, stage: Stage) -> Wired:
-        """Connect two endpoints; all that is made must end with the stage.
+    def wire(self, stage: Stage, pairs: int = 1) -> tuple[Wired, ...]:
+        """Connect pairs of endpoints (1 to 254), all by one switch; one that serves as a mere
+        limit may connect each pair by itself. All that is made must end with the stage.
 
         Raises TrialError when that fails.
         """

@@ -7,8 +7,8 @@ the figure is the bridge's best.
 
 from __future__ import annotations
 
-from bench.contenders.base import ADDRESSES, Wired, kernel_version
-from bench.stage import Namespace, Stage, TrialError
+from bench.contenders.base import Wired, addresses, kernel_version
+from bench.stage import Endpoint, Namespace, Stage, TrialError
 
 NETFILTER_HOOKS = tuple(
     f"/proc/sys/net/bridge/bridge-nf-call-{family}tables" for family in ("arp", "ip", "ip6")
@@ -16,7 +16,7 @@ NETFILTER_HOOKS = tuple(
 
 
 class KernelBridge:
-    """net/bridge between two veth pairs."""
+    """net/bridge between veth pairs."""
 
     name = "kernel_bridge"
     summary = "Linux bridge, veth"
@@ -27,19 +27,24 @@ class KernelBridge:
     def version(self) -> str:
         return kernel_version()
 
-    def wire(self, stage: Stage) -> Wired:
-        left, right, switch = stage.namespace(), stage.namespace(), stage.namespace()
-        stage.ip(
-            switch,
-            "link add name br0 type bridge",
-            "link set br0 up",
-            f"link add name port1 type veth peer name eth0 netns {left.pid}",
-            f"link add name port2 type veth peer name eth0 netns {right.pid}",
-            "link set port1 master br0 up",
-            "link set port2 master br0 up",
-        )
+    def wire(self, stage: Stage, pairs: int = 1) -> tuple[Wired, ...]:
+        switch = stage.namespace()
+        stage.ip(switch, "link add name br0 type bridge", "link set br0 up")
         bypass_netfilter(stage, switch)
-        return Wired(stage.endpoint(left, ADDRESSES[0]), stage.endpoint(right, ADDRESSES[1]))
+
+        def end(name: str, address: str) -> Endpoint:
+            made = stage.namespace()
+            stage.ip(
+                switch,
+                f"link add name {name} type veth peer name eth0 netns {made.pid}",
+                f"link set {name} master br0 up",
+            )
+            return stage.endpoint(made, address)
+
+        return tuple(
+            Wired(end(f"left{number}", left), end(f"right{number}", right))
+            for number, (left, right) in enumerate(addresses(pairs), start=1)
+        )
 
 
 def bypass_netfilter(stage: Stage, namespace: Namespace) -> None:

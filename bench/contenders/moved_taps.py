@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
+from bench.contenders.base import Wired
 from bench.stage import COMMAND_LIMIT, Namespace, Stage, TrialError
 
 
@@ -26,3 +27,18 @@ def move_taps(
         time.sleep(0.02)
     for tap, namespace in taps.items():
         stage.ip(switch, f"link set {tap} netns {namespace.pid} name eth0")
+
+
+def tap_pairs(
+    stage: Stage,
+    namespaces: Sequence[Namespace],
+    places: Sequence[tuple[str, str]],
+    pids: tuple[int, ...],
+) -> tuple[Wired, ...]:
+    """Address the moved taps, two by two."""
+    return tuple(
+        Wired(stage.endpoint(left, here), stage.endpoint(right, there), pids)
+        for left, right, (here, there) in zip(
+            namespaces[::2], namespaces[1::2], places, strict=True
+        )
+    )

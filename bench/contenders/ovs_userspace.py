@@ -1,4 +1,4 @@
-"""Open vSwitch's user-space datapath (`datapath_type=netdev`) with two `type=tap` ports.
+"""Open vSwitch's user-space datapath (`datapath_type=netdev`) with `type=tap` ports.
 
 Its database server and its switch run in the foreground, in a namespace and a folder of their own,
 without the system's service: nothing outside the trial sees them. The taps are made where the
@@ -11,8 +11,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from bench.contenders.base import ADDRESSES, Wired, missing_package, package_version
-from bench.contenders.moved_taps import move_taps
+from bench.contenders.base import Wired, addresses, missing_package, package_version
+from bench.contenders.moved_taps import move_taps, tap_pairs
 from bench.stage import COMMAND_LIMIT, Stage, TrialError
 
 SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
@@ -30,8 +30,9 @@ class OvsUserspace:
     def version(self) -> str:
         return package_version("openvswitch-switch")
 
-    def wire(self, stage: Stage) -> Wired:
-        left, right, switch = stage.namespace(), stage.namespace(), stage.namespace()
+    def wire(self, stage: Stage, pairs: int = 1) -> tuple[Wired, ...]:
+        switch = stage.namespace()
+        taps = {f"tap{number}": stage.namespace() for number in range(1, 2 * pairs + 1)}
         folder = stage.folder
         database, socket = str(folder / "conf.db"), folder / "db.sock"
         private = ["env", f"OVS_RUNDIR={folder}", f"OVS_LOGDIR={folder}", f"OVS_DBDIR={folder}"]
@@ -46,13 +47,13 @@ class OvsUserspace:
             [*private, "ovs-vswitchd", f"unix:{socket}", f"--unixctl={folder / 'switch.ctl'}"],
         )
         bridge = ["add-br", "br0", "--", "set", "bridge", "br0", "datapath_type=netdev"]
-        for tap in ("tap1", "tap2"):
+        for tap in taps:
             bridge += ["--", "add-port", "br0", tap]
             bridge += ["--", "set", "interface", tap, "type=tap"]
         stage.run(switch, [*control, *bridge])
-        move_taps(stage, switch, {"tap1": left, "tap2": right}, daemon)
-        ends = stage.endpoint(left, ADDRESSES[0]), stage.endpoint(right, ADDRESSES[1])
-        return Wired(*ends, switch_pids=(daemon.pid, server.pid))
+        move_taps(stage, switch, taps, daemon)
+        pids = (daemon.pid, server.pid)
+        return tap_pairs(stage, tuple(taps.values()), addresses(pairs), pids)
 
 
 def wait_for_socket(stage: Stage, path: Path) -> None:

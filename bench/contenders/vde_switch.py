@@ -1,4 +1,4 @@
-"""VDE's switch with two taps of its own, which are moved into the endpoints' namespaces.
+"""VDE's switch with taps of its own, which are moved into the endpoints' namespaces.
 
 A tap stays attached to the descriptor that its program holds, whatever namespace it is moved to.
 The switch ends when its standard input does.
@@ -6,8 +6,8 @@ The switch ends when its standard input does.
 
 from __future__ import annotations
 
-from bench.contenders.base import ADDRESSES, Wired, missing_package, package_version
-from bench.contenders.moved_taps import move_taps
+from bench.contenders.base import Wired, addresses, missing_package, package_version
+from bench.contenders.moved_taps import move_taps, tap_pairs
 from bench.stage import Stage
 
 
@@ -23,11 +23,12 @@ class VdeSwitch:
     def version(self) -> str:
         return package_version("vde-switch")
 
-    def wire(self, stage: Stage) -> Wired:
-        left, right, switch = stage.namespace(), stage.namespace(), stage.namespace()
+    def wire(self, stage: Stage, pairs: int = 1) -> tuple[Wired, ...]:
+        switch = stage.namespace()
+        taps = {f"tap{number}": stage.namespace() for number in range(1, 2 * pairs + 1)}
         control = str(stage.folder / "vde")
-        command = ["vde_switch", "--sock", control, "--tap", "tap1", "--tap", "tap2"]
+        command = ["vde_switch", "--sock", control, "--numports", str(max(32, 2 * pairs))]
+        command += [part for tap in taps for part in ("--tap", tap)]
         process = stage.start_in(switch, command)
-        move_taps(stage, switch, {"tap1": left, "tap2": right}, process)
-        ends = stage.endpoint(left, ADDRESSES[0]), stage.endpoint(right, ADDRESSES[1])
-        return Wired(*ends, switch_pids=(process.pid,))
+        move_taps(stage, switch, taps, process)
+        return tap_pairs(stage, tuple(taps.values()), addresses(pairs), (process.pid,))

@@ -1,8 +1,8 @@
-"""A bare veth pair between the two namespaces: what the endpoints reach with no switch at all."""
+"""A bare veth pair between two namespaces: what the endpoints reach with no switch at all."""
 
 from __future__ import annotations
 
-from bench.contenders.base import ADDRESSES, Wired, kernel_version
+from bench.contenders.base import Wired, addresses, kernel_version
 from bench.stage import Stage
 
 
@@ -18,7 +18,10 @@ class Veth:
     def version(self) -> str:
         return kernel_version()
 
-    def wire(self, stage: Stage) -> Wired:
+    def wire(self, stage: Stage, pairs: int = 1) -> tuple[Wired, ...]:
+        return tuple(self._pair(stage, *places) for places in addresses(pairs))
+
+    def _pair(self, stage: Stage, here: str, there: str) -> Wired:
         left, right = stage.namespace(), stage.namespace()
         stage.ip(left, f"link add name eth0 type veth peer name eth0 netns {right.pid}")
-        return Wired(stage.endpoint(left, ADDRESSES[0]), stage.endpoint(right, ADDRESSES[1]))
+        return Wired(stage.endpoint(left, here), stage.endpoint(right, there))
