@@ -25,7 +25,34 @@ _FIRST_ERROR_POINTER: Final = (1 << 8 * ctypes.sizeof(c_void_p)) - 4096
 """From here on versions before 1.0 return an error number instead of a pointer."""
 
 _PRINT = ctypes.CFUNCTYPE(c_int, c_int, c_char_p, c_void_p)
-_silent = _PRINT(lambda level, text, arguments: 0)
+_LONGEST_PRINT = 1 << 16
+_VERIFIER_LOG, _AFTER_VERIFIER_LOG = "-- BEGIN PROG LOAD LOG --", "-- END PROG LOAD LOG --"
+_FIGURES: Final = ("processed ", "verification time ", "stack depth ")
+"""What the verifier says behind the line that tells why it refuses a program."""
+
+_printed: list[str] = []
+"""What libbpf has printed since an object was last opened."""
+
+
+def _keep(_level: int, pattern: bytes, arguments: int | None) -> int:
+    # A va_list is passed on as it came, which is a pointer on every architecture named here.
+    text = ctypes.create_string_buffer(_LONGEST_PRINT)
+    ctypes.CDLL(None).vsnprintf(text, c_size_t(len(text)), pattern, c_void_p(arguments))
+    _printed.append(text.value.decode(errors="replace"))
+    return 0
+
+
+_print = _PRINT(_keep)
+"""libbpf does not hold a reference, so there has to be one here."""
+
+
+def last_words(log: str) -> str:
+    """Why the verifier refused a program: the last line of its log that is about the program; ""
+    when there is no log, because the kernel refused before it looked."""
+    _, _, log = log.partition(_VERIFIER_LOG)
+    lines = [line.strip() for line in log.partition(_AFTER_VERIFIER_LOG)[0].splitlines()]
+    said = [line for line in lines if line and not line.startswith(_FIGURES)]
+    return said[-1] if said else ""
 
 
 class BpfMissing(OSError):
@@ -54,7 +81,7 @@ def _library() -> ctypes.CDLL:
         ):
             found = getattr(library, function)
             found.restype, found.argtypes = result, arguments
-        library.libbpf_set_print(_silent)
+        library.libbpf_set_print(_print)
         return library
     raise BpfMissing(errno.ENOENT, "libbpf is not installed (package libbpf1)")
 
@@ -76,15 +103,17 @@ class BpfObject:
         # Kernels before 5.11 charge maps to the limit of locked memory.
         _, most = resource.getrlimit(resource.RLIMIT_MEMLOCK)
         resource.setrlimit(resource.RLIMIT_MEMLOCK, (most, most))
+        _printed.clear()
         data = file.read_bytes()
         self._object = library.bpf_object__open_mem(data, len(data), None)
         if not self._object or self._object > _FIRST_ERROR_POINTER:
             raise OSError(errno.EINVAL, f"{file.name} is not an object that libbpf can read")
         try:
             _check(library.bpf_object__load(self._object), f"loading {file.name}")
-        except OSError:
+        except OSError as error:
             self.close()
-            raise
+            words = last_words("".join(_printed))
+            raise OSError(error.errno, f"{error.strerror}{words and f' ({words})'}") from None
 
     def close(self) -> None:
         """Let go of the object and its descriptors."""

@@ -74,7 +74,10 @@ class Requests:
             raise RequestError(f"{operation}: {str(error).partition(' ')[2]}") from None
         except (ValueError, Mistake) as error:
             raise RequestError(f"{operation}: {error}") from None
-        if operation not in _READING:
+        if operation in _READING:
+            # A counter that somebody has seen does not go back, whenever this process is killed.
+            self._keeper.tick()
+        else:
             # In this order: what was acknowledged is in force and outlives this process.
             self._dataplane.publish(wait=True)
             self._keeper.note_whole()
