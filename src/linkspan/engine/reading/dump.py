@@ -17,8 +17,6 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from linkspan.errors import Refusal
-
 Attributes: TypeAlias = dict[int, bytes]
 Reader: TypeAlias = Callable[[bytes], Any]
 """Makes a value of an attribute's bytes."""
@@ -57,7 +55,7 @@ class Dumps:
     def entries(self, number: int, header: bytes) -> list[bytes]:
         """The messages, without their netlink headers, that answer a request for a list.
 
-        Raises Refusal when the kernel refuses it.
+        Raises OSError when the kernel refuses it.
         """
         for _ in range(_ATTEMPTS):
             messages, is_whole = self._ask(number, _DUMP, header)
@@ -69,7 +67,7 @@ class Dumps:
         """The message that answers a request for one thing; None when the kernel has none."""
         try:
             messages, _ = self._ask(number, 0, body)
-        except Refusal:
+        except OSError:
             return None
         return messages[0] if messages else None
 
@@ -86,7 +84,7 @@ class Dumps:
             while offset + _HEADER.size <= end:
                 length, kind, found, sequence, _ = _HEADER.unpack_from(data, offset)
                 if length < _HEADER.size:
-                    raise Refusal("the kernel's answer makes no sense")
+                    raise OSError(errno.EBADMSG, "the kernel's answer makes no sense")
                 if sequence == self._sequence:
                     if found & _DUMP_INTERRUPTED:
                         is_whole = False
@@ -101,11 +99,11 @@ class Dumps:
 
 
 def _raise_refusal(body: bytes) -> None:
-    """Raise what a final message says (a list may end in an error, too)."""
+    """Raise the OSError that a final message tells (a list may end in an error, too)."""
     code = struct.unpack_from("=i", body)[0] if len(body) >= 4 else 0
     # A list that changed too much while it was read is given as far as it was read.
     if code and -code != errno.EINTR:
-        raise Refusal(f"the kernel refuses to list: {os.strerror(-code)}")
+        raise OSError(-code, f"the kernel refuses: {os.strerror(-code)}")
 
 
 def attributes(data: bytes, start: int = 0) -> Attributes:

@@ -208,7 +208,7 @@ _DETAILS: Final[Mapping[str, Mapping[int, tuple[str, Reader]]]] = {
 
 
 def read_interfaces(dumps: Dumps) -> list[Interface]:
-    """All interfaces of the namespace, in the order of their indices. Raises Refusal, OSError."""
+    """All interfaces of the namespace, in the order of their indices. Raises OSError."""
     found = dumps.entries(_GETLINK, _HEADER.pack(_AF_UNSPEC, 0, 0, 0, 0))
     messages = [(*_HEADER.unpack_from(data), attributes(data, 16)) for data in found]
     names = {index: text(attrs.get(_NAME, b"")) for _, _, index, _, _, attrs in messages}

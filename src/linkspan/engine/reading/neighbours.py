@@ -46,7 +46,7 @@ _FLAGS: Final = {
 def read_neighbours(dumps: Dumps, names: Mapping[int, str]) -> list[Neighbour]:
     """The ARP and neighbour-discovery caches, then what is answered for others (proxy).
 
-    Raises Refusal, OSError.
+    Raises OSError.
     """
     messages = dumps.entries(_GETNEIGH, _HEADER.pack(0, 0, 0, 0, 0))
     messages += dumps.entries(_GETNEIGH, _HEADER.pack(0, 0, 0, _PROXY, 0))
@@ -73,7 +73,7 @@ def read_neighbours(dumps: Dumps, names: Mapping[int, str]) -> list[Neighbour]:
 
 
 def read_fdb(dumps: Dumps, names: Mapping[int, str]) -> list[FdbEntry]:
-    """Where bridges and devices believe MAC addresses to be. Raises Refusal, OSError."""
+    """Where bridges and devices believe MAC addresses to be. Raises OSError."""
     found: list[FdbEntry] = []
     for data in dumps.entries(_GETNEIGH, _HEADER.pack(_AF_BRIDGE, 0, 0, 0, 0)):
         _, index, state, flags, _ = _HEADER.unpack_from(data)

@@ -120,7 +120,7 @@ _METRICS: Final = {
 
 
 def read_addresses(dumps: Dumps, names: Mapping[int, str]) -> list[Address]:
-    """All addresses, in the kernel's order. Raises Refusal, OSError."""
+    """All addresses, in the kernel's order. Raises OSError."""
     return [
         _address(_ADDRESS_HEADER.unpack_from(data), attributes(data, 8), names)
         for data in dumps.entries(_GETADDR, _ADDRESS_HEADER.pack(0, 0, 0, 0, 0))
@@ -154,7 +154,7 @@ def _address(header: tuple[int, ...], attrs: Attributes, names: Mapping[int, str
 
 
 def read_routes(dumps: Dumps, names: Mapping[int, str]) -> list[Route]:
-    """The routes of all tables but `local`. Raises Refusal, OSError."""
+    """The routes of all tables but `local`. Raises OSError."""
     found: list[Route] = []
     for data in dumps.entries(_GETROUTE, _ROUTE_HEADER.pack(0, 0, 0, 0, 0, 0, 0, 0, 0)):
         header = _ROUTE_HEADER.unpack_from(data)
