@@ -194,6 +194,11 @@ def test_bridge_and_port_options_are_those_of_ip(read: NamespaceSnapshot) -> Non
         assert port.state == slave["state"]
         assert short(port.bridge_id) == slave["bridge_id"]
         assert short(port.root_id) == slave["root_id"]
+    assert found["br0"].bridge_options == {"ageing_time": 60.0, "stp": "stp", "priority": 4096}
+    assert found["br1"].bridge_options == {}
+    assert found["p1"].port_options == {"hairpin": True, "isolated": True, "cost": 7}
+    assert found["p2"].port_options == {}, "the cost of a veth is what the kernel makes of it"
+    assert found["vx"].port_options == {}
     assert found["lo"].port_options is None
     assert found["p1"].bridge_options is None
 

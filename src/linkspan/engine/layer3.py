@@ -30,15 +30,34 @@ SCOPES: Final = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 
 """rt_scope_t (include/uapi/linux/rtnetlink.h)."""
 
 PROTOCOLS: Final = {
-    "redirect": 1, "kernel": 2, "boot": 3, "static": 4, "ra": 9, "dhcp": 16,
-    "zebra": 11, "bird": 12, "keepalived": 18, "babel": 42, "bgp": 186, "isis": 187,
-    "ospf": 188, "rip": 189, "eigrp": 192,
+    "redirect": 1,
+    "kernel": 2,
+    "boot": 3,
+    "static": 4,
+    "ra": 9,
+    "dhcp": 16,
+    "zebra": 11,
+    "bird": 12,
+    "keepalived": 18,
+    "babel": 42,
+    "bgp": 186,
+    "isis": 187,
+    "ospf": 188,
+    "rip": 189,
+    "eigrp": 192,
 }
 """Who made a route: rtm_protocol (include/uapi/linux/rtnetlink.h); another goes by its number."""
 
 ROUTE_KINDS: Final = {
-    "unicast": 1, "local": 2, "broadcast": 3, "anycast": 4, "multicast": 5,
-    "blackhole": 6, "unreachable": 7, "prohibit": 8, "throw": 9,
+    "unicast": 1,
+    "local": 2,
+    "broadcast": 3,
+    "anycast": 4,
+    "multicast": 5,
+    "blackhole": 6,
+    "unreachable": 7,
+    "prohibit": 8,
+    "throw": 9,
 }
 """rtm_type (include/uapi/linux/rtnetlink.h)."""
 

@@ -14,9 +14,7 @@ from __future__ import annotations
 import msgspec
 
 from linkspan.model.names import Mark
-
-Option = bool | int | float | str
-"""A value of an option of a bridge, of a port, or of an interface of some kind."""
+from linkspan.model.options import Plain
 
 
 class Value(msgspec.Struct, frozen=True, kw_only=True):
@@ -125,12 +123,12 @@ class Interface(Value, frozen=True):
     """Index of the bridge or bond that it is a port of."""
     master_name: str | None = None
     peer: FarEnd | None = None
-    details: dict[str, Option] = {}
+    details: dict[str, Plain] = {}
     """What is particular to its kind: a vxlan's id and remote, a vlan's id, a tap's owner."""
-    bridge_options: dict[str, Option] | None = None
+    bridge_options: dict[str, Plain] | None = None
     """For a bridge: the options that are not the kernel's defaults."""
     bridge_state: BridgeState | None = None
-    port_options: dict[str, Option] | None = None
+    port_options: dict[str, Plain] | None = None
     """For a port of a bridge: the options that are not the kernel's defaults."""
     port_state: PortState | None = None
     vlans: tuple[VlanEntry, ...] = ()

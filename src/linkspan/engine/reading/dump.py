@@ -10,10 +10,13 @@ Source of the protocol: netlink(7), include/uapi/linux/netlink.h.
 
 from __future__ import annotations
 
+import ctypes
 import errno
+import fcntl
 import os
 import socket
 import struct
+import sys
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
@@ -33,6 +36,9 @@ _ATTEMPTS: Final = 5
 
 _RECEIVE_BYTES: Final = 1 << 16
 """More than the kernel ever puts into one answer of a list (32 KiB, `netlink_dump`)."""
+
+_SIOCETHTOOL, _ETHTOOL_GSET, _ETHTOOL_BYTES = 0x8946, 0x1, 44
+_ORDER: Final = sys.byteorder
 
 _PATIENCE: Final = 10
 """Seconds; the kernel answers at once or never."""
@@ -70,6 +76,20 @@ class Dumps:
         except OSError:
             return None
         return messages[0] if messages else None
+
+    def speed(self, name: bytes) -> int | None:
+        """Mb/s of an interface's link, whose name ends in zero; None when its driver does not
+        know (ETHTOOL_GSET, include/uapi/linux/ethtool.h).
+        """
+        command = ctypes.create_string_buffer(_ETHTOOL_GSET.to_bytes(4, _ORDER), _ETHTOOL_BYTES)
+        request = struct.pack("16sP", name, ctypes.addressof(command))
+        try:
+            fcntl.ioctl(self._sock, _SIOCETHTOOL, request.ljust(40, b"\0"))
+        except OSError:
+            return None
+        low, high = struct.unpack_from("=12xH14xH", command.raw)
+        found: int = low | high << 16
+        return None if found in (0xFFFF, 0xFFFFFFFF) else found
 
     def _ask(self, number: int, flags: int, body: bytes) -> tuple[list[bytes], bool]:
         self._sequence += 1
@@ -155,6 +175,3 @@ def internet(data: bytes) -> str:
 def names_of(bits: int, table: dict[int, str]) -> tuple[str, ...]:
     """The names of the bits that are set."""
     return tuple(name for bit, name in table.items() if bits & bit)
-
-
-_ORDER: Final = "little" if struct.pack("=H", 1)[0] else "big"

@@ -7,6 +7,7 @@ can't be read: the picture of a machine must not fail because of one corner of i
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -20,6 +21,7 @@ from linkspan.engine.reading.stack import read_addresses, read_routes
 from linkspan.model.host_snapshot import NamespaceSnapshot, NftTable
 
 Found = TypeVar("Found")
+_NOT_UNDERSTOOD = (struct.error, ValueError, LookupError, StopIteration)
 _NO_TABLES: tuple[NftTable, ...] = ()
 _NO_NAMES: tuple[str, ...] = ()
 
@@ -52,6 +54,9 @@ def read_all_of_it(with_nft: bool) -> NamespaceSnapshot:
             return work()
         except OSError as error:
             unread.append(f"{what}: {error.strerror or error}")
+            return otherwise
+        except _NOT_UNDERSTOOD as error:
+            unread.append(f"{what}: the kernel's answer is not understood ({error!r})")
             return otherwise
 
     def read() -> NamespaceSnapshot:
