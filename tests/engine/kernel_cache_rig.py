@@ -67,14 +67,16 @@ def packet(inner: Packet, tags: tuple[Packet, ...] = ()) -> bytes:
 class Rig:
     """Ports 1 to n; `peers[n]` is a raw socket at the far end of port n."""
 
-    def __init__(self, owned: ExitStack, options: list[PortOptions], ageing: float) -> None:
+    def __init__(
+        self, owned: ExitStack, options: list[PortOptions], ageing: float, mtu: int
+    ) -> None:
         self._near, self.far = owned.enter_context(namespace()), owned.enter_context(namespace())
         with inside(self._near):
             self.loaded = LoadedCache("upcall0")
         owned.callback(self.loaded.close)
         ports = []
         for number, chosen in enumerate(options, 1):
-            veth(self._near, f"near{number}", f"p{number}", self.far)
+            veth(self._near, f"near{number}", f"p{number}", self.far, mtu)
             with inside(self._near):
                 index = self.loaded.add_veth(number, f"near{number}")
             port = PortConfiguration(
@@ -200,11 +202,13 @@ class Rig:
 
 
 @contextmanager
-def rig(ports: int = 3, ageing: float = 300.0, **options: dict[str, Any]) -> Iterator[Rig]:
-    """A cache with ports; `p2={"isolated": True}` sets options of port 2."""
+def rig(
+    ports: int = 3, ageing: float = 300.0, mtu: int = 1500, **options: dict[str, Any]
+) -> Iterator[Rig]:
+    """A cache with ports on devices of that MTU; `p2={"isolated": True}` sets options of port 2."""
     chosen = [PortOptions(**options.get(f"p{number}", {})) for number in range(1, ports + 1)]
     with ExitStack() as owned:
-        made = Rig(owned, chosen, ageing)
+        made = Rig(owned, chosen, ageing, mtu)
         yield made
 
 

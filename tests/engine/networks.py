@@ -16,12 +16,18 @@ from pathlib import Path
 import pytest
 
 from linkspan.engine.netlink import Netlink, Request, add_veth, set_link
+from linkspan.engine.user.load import OBJECT
 from linkspan.sandbox.namespaces import inside
 from linkspan.sandbox.syscalls import CLONE_NEWNET, unshare
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0 or not os.access("/dev/net/tun", os.W_OK),
     reason="needs root and /dev/net/tun: makes namespaces and taps of its own",
+)
+
+needs_cache = pytest.mark.skipif(
+    needs_root.args[0] or not OBJECT.exists(),
+    reason="needs root and the in-kernel cache, which clang builds when linkspan is installed",
 )
 
 _numbers = itertools.count()

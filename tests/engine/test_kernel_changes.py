@@ -18,7 +18,7 @@ from typing import Any
 
 import pytest
 from tests.engine.kernel_cache_rig import A, B, C, Rig, X, number_of, numbered, port_number, rig
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache
 from tests.engine.running_lab import RunningLab, containers, lab
 from tests.engine.stations import BROADCAST, EXPERIMENT, frame_of, wait_until
 
@@ -30,7 +30,7 @@ from linkspan.bridge.state import Bridge
 from linkspan.engine.user.process import build_bridge
 from linkspan.errors import Mistake
 
-pytestmark = needs_root
+pytestmark = needs_cache
 
 PORTS = (1, 2, 3)
 ARP = 0x0806

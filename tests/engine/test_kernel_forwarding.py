@@ -21,7 +21,7 @@ from tests.engine.kernel_cache_rig import (
     port_number,
     rig,
 )
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache
 from tests.engine.stations import frame_of, station
 
 from linkspan.bridge.fdb import EntryKind
@@ -50,7 +50,7 @@ def test_upcall_tag_goes_on_and_off(
     assert take_tag_off(tagged) == (number, header + frame)
 
 
-@needs_root
+@needs_cache
 def test_known_flow_needs_no_process_and_a_new_one_waits_for_it() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -64,7 +64,7 @@ def test_known_flow_needs_no_process_and_a_new_one_waits_for_it() -> None:
         assert made.arrivals(3, 1) == [new]
 
 
-@needs_root
+@needs_cache
 @pytest.mark.parametrize("kind", [LLC, 0x0001, 0x0600, 0x0800, 0x86DD, 0x88B5, 0xFFFF])
 def test_any_type_is_forwarded_from_the_map(kind: int) -> None:
     with rig() as made:
@@ -75,7 +75,7 @@ def test_any_type_is_forwarded_from_the_map(kind: int) -> None:
         assert made.arrivals(2, 1) == [frame]
 
 
-@needs_root
+@needs_cache
 def test_novell_raw_frames_are_forwarded_from_the_map() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -85,7 +85,7 @@ def test_novell_raw_frames_are_forwarded_from_the_map() -> None:
         assert made.arrivals(2, 1) == [frame]
 
 
-@needs_root
+@needs_cache
 @pytest.mark.parametrize(
     "tag", ["81000005", "81006123", "88a80005", "88a800058100000a", "81000000"]
 )
@@ -107,7 +107,7 @@ def test_tags_are_kept_in_the_kernel(tag: str) -> None:
         port.close()
 
 
-@needs_root
+@needs_cache
 def test_frame_over_the_egress_mtu_ends_with_its_reason() -> None:
     with rig(2, p2={"mtu": 1000}) as made:
         made.introduce(2, B)
@@ -120,7 +120,7 @@ def test_frame_over_the_egress_mtu_ends_with_its_reason() -> None:
         assert made.counters()[2][2] == {Reason.PKT_TOO_BIG.name: 1}
 
 
-@needs_root
+@needs_cache
 def test_verdict_that_ends_a_frame_is_kept_and_counted() -> None:
     with rig(2, p1={"isolated": True}, p2={"isolated": True}) as made:
         made.introduce(2, B)
@@ -133,7 +133,7 @@ def test_verdict_that_ends_a_frame_is_kept_and_counted() -> None:
         assert not any(made.drain().values())
 
 
-@needs_root
+@needs_cache
 def test_change_ends_every_result_at_once() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -146,7 +146,7 @@ def test_change_ends_every_result_at_once() -> None:
         assert made.arrivals(3, 1) == [numbered(B, A, 1)]
 
 
-@needs_root
+@needs_cache
 def test_full_port_starts_anew_and_others_keep_theirs(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_cache, "FLOWS_PER_PORT", 8)
     with rig() as made:

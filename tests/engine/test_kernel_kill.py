@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 
 from tests.engine.kernel_cache_rig import number_of, numbered
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache
 from tests.engine.running_lab import RunningLab, containers, lab
 from tests.engine.stations import BROADCAST, PacketPeer, frame_of, station, wait_until
 
@@ -21,7 +21,7 @@ from linkspan.engine.libbpf import _library
 from linkspan.engine.user.configuration import cache_key
 from linkspan.sandbox.namespaces import close_all
 
-pytestmark = needs_root
+pytestmark = needs_cache
 
 A, B, C, D = (station(number) for number in range(1, 5))
 

@@ -10,7 +10,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache, needs_root
 from tests.engine.running_lab import containers
 from tests.machine import Machine
 
@@ -53,19 +53,19 @@ def test_file_says_no(machine: Machine) -> None:
     assert_works_and_says(machine, "the file says so", "off")
 
 
-@needs_root
+@needs_cache
 def test_object_was_not_built(machine: Machine, package: Path) -> None:
     copied(package, str(load.OBJECT)).unlink()
     assert_works_and_says(machine, "clang was missing when linkspan was built")
 
 
-@needs_root
+@needs_cache
 def test_object_is_damaged(machine: Machine, package: Path) -> None:
     copied(package, str(load.OBJECT)).write_bytes(b"\x7fELF" + bytes(60))
     assert_works_and_says(machine, "kernel_cache.bpf.o is not an object that libbpf can read")
 
 
-@needs_root
+@needs_cache
 def test_kernel_refuses_the_program(machine: Machine, package: Path) -> None:
     """It calls a helper that no kernel has."""
     redirect, unknown = (struct.pack("=BBhi", 0x85, 0, 0, helper) for helper in (23, 9999))
@@ -76,13 +76,14 @@ def test_kernel_refuses_the_program(machine: Machine, package: Path) -> None:
     assert_works_and_says(machine, why)
 
 
-@needs_root
+@needs_cache
 def test_libbpf_is_not_installed(machine: Machine, package: Path) -> None:
     source = copied(package, libbpf.__file__)
     source.write_text(source.read_text().replace('"libbpf.so.', '"libnone.so.'))
     assert_works_and_says(machine, "libbpf is not installed (package libbpf1)")
 
 
+@pytest.mark.skipif(not load.OBJECT.exists(), reason="says that first")
 def test_ordinary_user_lacks_the_privilege(ordinary_machine: Machine) -> None:
     assert_works_and_says(ordinary_machine, "loading kernel_cache.bpf.o: Operation not permitted")
 

@@ -23,7 +23,7 @@ from tests.engine.kernel_cache_rig import (
     port_number,
     rig,
 )
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache
 from tests.engine.stations import BROADCAST, station
 
 from linkspan.bridge.reasons import Reason
@@ -33,7 +33,7 @@ from linkspan.sandbox.namespaces import inside
 from linkspan.types import Mac
 
 
-@needs_root
+@needs_cache
 def test_result_waits_for_frames_that_came_up_while_it_was_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -57,7 +57,7 @@ def test_result_waits_for_frames_that_came_up_while_it_was_written(
         assert [number_of(one) for one in made.arrivals(2, 3)] == [2, 3, 4]
 
 
-@needs_root
+@needs_cache
 @pytest.mark.parametrize("seed", range(12))
 def test_no_frame_overtakes_another_whatever_the_process_does(
     seed: int, monkeypatch: pytest.MonkeyPatch
@@ -92,7 +92,7 @@ def test_no_frame_overtakes_another_whatever_the_process_does(
         assert sum(map(len, got.values())) + lost == sum(sent.values())
 
 
-@needs_root
+@needs_cache
 def test_flood_from_one_port_costs_no_other_port_an_upcall() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -105,7 +105,7 @@ def test_flood_from_one_port_costs_no_other_port_an_upcall() -> None:
         assert made.counters()[1][2] == {Reason.FULL_RING.name: 9 * CREDIT}
 
 
-@needs_root
+@needs_cache
 def test_upcall_holds_the_credit_of_all_ports() -> None:
     """Six ports, since what a tap holds by itself is a thousand frames."""
     with rig(6) as made:
@@ -121,7 +121,7 @@ def test_upcall_holds_the_credit_of_all_ports() -> None:
         assert not any(drops for _, _, drops in made.counters().values())
 
 
-@needs_root
+@needs_cache
 def test_upcalls_that_the_kernel_lost_are_written_off() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -137,7 +137,7 @@ def test_upcalls_that_the_kernel_lost_are_written_off() -> None:
         assert made.arrivals(2, 1) == [numbered(B, A, 2)]
 
 
-@needs_root
+@needs_cache
 def test_datagram_that_the_kernel_has_to_cut_gives_no_credit_away() -> None:
     """A UFO frame, which taps do not take, comes up as its fragments."""
     with rig(2) as made:

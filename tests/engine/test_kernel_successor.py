@@ -21,7 +21,7 @@ from tests.engine.kernel_cache_rig import (
     port_number,
     rig,
 )
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache
 from tests.engine.stations import BROADCAST, frame_of, station
 
 from linkspan.bridge.fdb import EntryKind
@@ -29,7 +29,7 @@ from linkspan.bridge.reasons import Reason
 from linkspan.engine.user.kernel_maps import CREDIT
 
 
-@needs_root
+@needs_cache
 def test_new_process_gives_back_the_credit_that_the_old_one_took_along() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -45,7 +45,7 @@ def test_new_process_gives_back_the_credit_that_the_old_one_took_along() -> None
         assert made.arrivals(2, 1) == [numbered(B, A, 1)]
 
 
-@needs_root
+@needs_cache
 def test_flow_goes_on_over_a_restart_and_still_obeys_what_is_learned_then() -> None:
     with rig(3, p3={"unicast_flood": False}) as made:
         # Unknown, and only one port takes such frames: a result that relies on nobody knowing X.
@@ -59,7 +59,7 @@ def test_flow_goes_on_over_a_restart_and_still_obeys_what_is_learned_then() -> N
         assert made.arrivals(3, 1) == [numbered(X, A, 2)]
 
 
-@needs_root
+@needs_cache
 @pytest.mark.parametrize("seed", range(6))
 def test_counters_are_exact_over_restarts_at_any_moment(seed: int) -> None:
     chance = random.Random(seed)
@@ -100,7 +100,7 @@ def test_counters_are_exact_over_restarts_at_any_moment(seed: int) -> None:
         assert {number: counted[1] for number, counted in made.counters().items()} == frames_out
 
 
-@needs_root
+@needs_cache
 def test_slot_of_a_flow_that_is_gone_serves_another_over_a_restart() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -123,7 +123,7 @@ def test_slot_of_a_flow_that_is_gone_serves_another_over_a_restart() -> None:
         assert after[1][0] == before[1][0]
 
 
-@needs_root
+@needs_cache
 def test_frames_count_for_the_port_that_they_left_by_also_when_the_address_moves() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -137,7 +137,7 @@ def test_frames_count_for_the_port_that_they_left_by_also_when_the_address_moves
         assert after[3][1] - before[3][1] == 5
 
 
-@needs_root
+@needs_cache
 def test_address_that_only_the_kernel_has_seen_does_not_age_over_a_restart() -> None:
     with rig(ageing=1.5) as made:
         made.introduce(2, B)
@@ -152,7 +152,7 @@ def test_address_that_only_the_kernel_has_seen_does_not_age_over_a_restart() -> 
         assert made.where(B) is None
 
 
-@needs_root
+@needs_cache
 def test_address_in_use_stays_and_a_silent_one_leaves() -> None:
     with rig(ageing=1.0) as made:
         made.introduce(2, B)
@@ -169,7 +169,7 @@ def test_address_in_use_stays_and_a_silent_one_leaves() -> None:
         assert made.where(B) is None
 
 
-@needs_root
+@needs_cache
 def test_restart_keeps_options_entries_and_drops() -> None:
     with rig(2, p2={"mtu": 1000}) as made:
         made.introduce(2, B)

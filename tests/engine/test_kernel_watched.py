@@ -35,7 +35,7 @@ from tests.engine.kernel_cache_rig import (
     packet,
     rig,
 )
-from tests.engine.networks import needs_root
+from tests.engine.networks import needs_cache
 from tests.engine.stations import frame_of
 
 from linkspan.bridge.reasons import Reason
@@ -89,7 +89,7 @@ def test_table_takes_any_bytes(data: bytes, start: str) -> None:
     assert not is_watched(data[:14])
 
 
-@needs_root
+@needs_cache
 def test_program_knows_what_to_watch() -> None:
     with rig() as made:
         made.introduce(2, B)
@@ -106,7 +106,7 @@ def test_program_knows_what_to_watch() -> None:
                     assert len(made.arrivals(2, 1)[0]) > 14
 
 
-@needs_root
+@needs_cache
 def test_program_agrees_with_the_table_about_any_packet() -> None:
     chance = random.Random(7)
     with rig() as made:
@@ -138,7 +138,7 @@ def test_program_agrees_with_the_table_about_any_packet() -> None:
         assert min(seen.values()) > 100
 
 
-@needs_root
+@needs_cache
 @pytest.mark.parametrize("size", [16, 20, 23, 24, 30, 36])
 @pytest.mark.parametrize("kind", [EtherType.IPV4, EtherType.IPV6])
 def test_packet_that_ends_early_is_delivered_all_the_same(size: int, kind: EtherType) -> None:
@@ -151,7 +151,7 @@ def test_packet_that_ends_early_is_delivered_all_the_same(size: int, kind: Ether
         assert made.arrivals(2, 1) == [frame]
 
 
-@needs_root
+@needs_cache
 @pytest.mark.parametrize("payload", [b"", b"x"])
 def test_bare_header_is_a_drop_that_takes_no_credit(payload: bytes) -> None:
     with rig(2) as made:

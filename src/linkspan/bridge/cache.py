@@ -27,7 +27,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, TypeAlias
 
-from linkspan.bridge.decide import TAG_TYPES
+from linkspan.bridge.decide import TAG_TYPES, outer_tag_bytes
 from linkspan.bridge.port import MAX_FRAME_BYTES
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.state import Bridge
@@ -124,10 +124,11 @@ class VerdictCache:
             relied_on.append(verdict.learn)
         bridge.rely_on(relied_on)
         limits = (bridge.ports[port].longest_frame for port in verdict.egress if port != HOST_PORT)
+        limit = min(limits, default=MAX_FRAME_BYTES) + outer_tag_bytes(frame)
         table[key] = CacheEntry(
             bridge.generation,
             verdict.egress,
-            min(limits, default=MAX_FRAME_BYTES),
+            min(limit, MAX_FRAME_BYTES),
             verdict.learn,
             verdict.reason,
             now,

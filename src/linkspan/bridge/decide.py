@@ -129,7 +129,7 @@ def decide(
     if fate is None:
         if port.state is State.FORWARDING:
             known_source = None if learn is None else source
-            size = 0 if gso else len(frame)
+            size = 0 if gso else len(frame) - outer_tag_bytes(frame)
             fate = destination_fate(bridge, port, vlan, destination, known_source, size)
         else:
             fate = (Reason.BRIDGE_INGRESS_STP_STATE, (), ())
@@ -148,6 +148,11 @@ def frame_fault(frame: bytes) -> Reason | None:
     if size < HEADER_BYTES + TAG_BYTES and frame[12:14] in TAG_TYPES:
         return Reason.HDR_TRUNC
     return None
+
+
+def outer_tag_bytes(frame: bytes) -> int:
+    """How much of a frame the kernel keeps beside it and does not count in its length."""
+    return TAG_BYTES if frame[12:14] in TAG_TYPES else 0
 
 
 def admit_vlan(port: Port) -> Vlan:

@@ -81,7 +81,8 @@ class Port(msgspec.Struct, frozen=True):
 
     @property
     def longest_frame(self) -> int:
-        """Longest frame in bytes that the port sends whole: MTU, header and one tag, whether the
-        frame has one or not (`is_skb_forwardable`, net/core/dev.c)."""
+        """Longest frame in bytes, its outermost tag not counted, that the port sends whole: MTU,
+        header and the length of a tag, whether the frame has one or not (`is_skb_forwardable`,
+        net/core/dev.c, where a tag that `skb_vlan_untag` took off is not in the length)."""
         mtu = self.options.mtu
         return mtu + HEADER_BYTES + TAG_BYTES if mtu else MAX_FRAME_BYTES
