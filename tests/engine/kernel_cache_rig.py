@@ -150,6 +150,15 @@ class Rig:
         assert self.dataplane.kernel_side is not None
         self.dataplane.kernel_side.pump()
 
+    def hear_of_links(self) -> None:
+        """Let the process take notice of carriers that came or went."""
+        side = self.dataplane.kernel_side
+        assert side is not None
+        poll = select.poll()
+        poll.register(side.links.fileno(), select.POLLIN)
+        while poll.poll(200):
+            side.hear_of_links()
+
     def tick(self) -> None:
         """Let the process do what it does once a second."""
         self.dataplane._tick(time.monotonic())

@@ -21,11 +21,13 @@ from tests.engine.kernel_cache_rig import (
     port_number,
     rig,
 )
-from tests.engine.networks import needs_cache
+from tests.engine.networks import configure, needs_cache
 from tests.engine.stations import frame_of, station
 
 from linkspan.bridge.fdb import EntryKind
+from linkspan.bridge.port import PortState
 from linkspan.bridge.reasons import Reason
+from linkspan.engine.netlink import set_link
 from linkspan.engine.user import kernel_cache
 from linkspan.engine.user.devices import open_packet_socket
 from linkspan.engine.user.ports import PacketPort, put_tag_back
@@ -182,3 +184,38 @@ def test_full_port_starts_anew_and_others_keep_theirs(monkeypatch: pytest.Monkey
         made.tick()
         made.tick()
         made.establish(1, numbered(B, sources[29], 0))
+
+
+@needs_cache
+def test_port_that_loses_its_carrier_is_disabled_and_forgets() -> None:
+    with rig() as made:
+        made.introduce(2, B)
+        made.establish(1, numbered(B, A, 0))
+        configure(made.far, set_link("p2", up=False))
+        made.hear_of_links()
+        assert made.bridge.ports[port_number(2)].state is PortState.DISABLED
+        assert made.where(B) is None
+        made.peers[1].send(numbered(B, A, 1))
+        made.serve()
+        assert made.peers[3].receive() == numbered(B, A, 1)  # flooded, as to anybody unknown
+        configure(made.far, set_link("p2", up=True))
+        made.hear_of_links()
+        with pytest.raises(OSError, match="down"):  # what the socket has to say of the time before
+            made.peers[2].waiting()
+        made.peers[1].send(numbered(B, A, 2))
+        made.serve()
+        assert {number for number, frames in made.drain().items() if frames} == {2, 3}
+
+
+@needs_cache
+def test_flow_behind_a_port_that_loses_its_carrier_comes_up_again() -> None:
+    with rig(2) as made:
+        made.introduce(2, B)
+        made.establish(1, numbered(B, A, 0))
+        configure(made.far, set_link("p2", up=False))
+        made.hear_of_links()
+        before = made.upcalls()
+        made.peers[1].send(numbered(B, A, 1))
+        assert made.upcalls() == before + 1
+        made.serve()
+        assert made.counters()[1][2] == {Reason.NO_TX_TARGET.name: 1}

@@ -29,6 +29,7 @@ from scapy.layers.inet6 import (
 from scapy.layers.l2 import Dot1AD, Dot1Q
 from scapy.packet import Packet, Raw
 from tests.engine.kernel_cache_rig import (
+    LLC,
     A,
     B,
     numbered,
@@ -161,3 +162,31 @@ def test_bare_header_is_a_drop_that_takes_no_credit(payload: bytes) -> None:
         made.serve()
         assert made.arrivals(2, 1) == [numbered(B, A, 1)]
         assert made.counters()[1][2] == {Reason.FULL_RING.name: 2 * CREDIT}
+
+
+NEVER_KEPT = {
+    "LLDP": (bytes.fromhex("0180c200000e"), 0x88CC),
+    "BPDU": (bytes.fromhex("0180c2000000"), LLC),
+    "IPv4 group": (bytes.fromhex("01005e010203"), 0x0800),
+    "IPv6 group": (bytes.fromhex("333300000001"), 0x86DD),
+    "ARP": (B, 0x0806),
+    "RARP": (B, 0x8035),
+}
+"""Frames that come up every time because their verdicts are never kept."""
+
+
+@needs_cache
+@pytest.mark.parametrize("name", NEVER_KEPT)
+def test_what_guards_snooping_and_spanning_tree_see_is_never_kept(name: str) -> None:
+    destination, kind = NEVER_KEPT[name]
+    with rig(2) as made:
+        made.introduce(2, B)
+        made.bridge.set_group_fwd_mask(1 << 14)
+        frame = numbered(destination, A, 1, kind)
+        for _ in range(6):
+            before = made.upcalls()
+            made.peers[1].send(frame)
+            assert made.upcalls() == before + 1
+            made.serve()
+            assert made.arrivals(2, 1) == [frame]
+        assert len(made.kernel) == 0
