@@ -17,6 +17,9 @@ from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 SOURCE = Path("src/linkspan/engine/user/kernel_cache.bpf.c")
 
+FLAGS = ("-O2", "-g", "-Wall", "-target", "bpf", "-mcpu=v2")
+"""Instructions that Linux has had since 4.14, whatever this clang takes for the default."""
+
 
 class KernelCacheHook(BuildHookInterface):  # type: ignore[misc]
     """Compiles `kernel_cache.bpf.c` next to its source."""
@@ -30,7 +33,7 @@ class KernelCacheHook(BuildHookInterface):  # type: ignore[misc]
             target.unlink(missing_ok=True)
             self._warn("clang is not there")
             return
-        command = [compiler, "-O2", "-g", "-Wall", "-target", "bpf", *_include_folders()]
+        command = [compiler, *FLAGS, *_include_folders()]
         command += ["-c", str(source), "-o", str(target)]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:

@@ -192,7 +192,7 @@ static __always_inline int is_watched(struct __sk_buff *skb, __u8 *packet, void 
 	return kind >= 128 && kind < 192 && (watch->types >> (kind - 128) & 1);
 }
 
-SEC("tc")
+SEC("classifier") /* every libbpf knows this name, the old ones not "tc" */
 int port_ingress(struct __sk_buff *skb)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
@@ -270,7 +270,7 @@ miss:
 	return upcall(skb, now, zero, port);
 }
 
-SEC("tc")
+SEC("classifier") /* every libbpf knows this name, the old ones not "tc" */
 int upcall_ingress(struct __sk_buff *skb)
 {
 	__u32 number = (skb->vlan_tci & 4095) - 1;
