@@ -247,13 +247,18 @@ class Netlink:
                 yield message
                 offset += (length + 3) & ~3
 
-    def index(self, name: str) -> int:
-        """The number of an interface of this socket's namespace. Raises Refusal when there is none
-        of that name.
+    def link(self, which: str | int) -> bytes:
+        """What the kernel says of an interface of this socket's namespace, by name or number:
+        struct ifinfomsg and attributes. Raises Refusal when there is none.
         """
-        attribute = struct.pack("=HH", 5 + len(name.encode()), _IFLA_IFNAME) + name.encode() + b"\0"
-        body = _INTERFACE.pack(0, 0, 0, 0, 0, 0) + attribute.ljust((len(attribute) + 3) & ~3, b"\0")
         self._sequence += 1
+        if isinstance(which, int):
+            body = _INTERFACE.pack(0, 0, 0, which, 0, 0)
+        else:
+            name = which.encode() + b"\0"
+            attribute = struct.pack("=HH", 4 + len(name), _IFLA_IFNAME) + name
+            body = _INTERFACE.pack(0, 0, 0, 0, 0, 0)
+            body += attribute.ljust((len(attribute) + 3) & ~3, b"\0")
         length = _HEADER.size + len(body)
         self._sock.send(_HEADER.pack(length, _GETLINK, _REQUEST, self._sequence, 0) + body)
         while True:
@@ -262,8 +267,14 @@ class Netlink:
                     continue
                 if number == _ERROR:
                     (code,) = struct.unpack_from("=i", answer)
-                    raise Refusal(f"no interface {name}: {os.strerror(-code)}")
-                return int(_INTERFACE.unpack_from(answer)[3])
+                    raise Refusal(f"no interface {which}: {os.strerror(-code)}")
+                return answer
+
+    def index(self, name: str) -> int:
+        """The number of an interface of this socket's namespace. Raises Refusal when there is none
+        of that name.
+        """
+        return int(_INTERFACE.unpack_from(self.link(name))[3])
 
     def interfaces(self) -> list[Interface]:
         """All interfaces of the namespace."""

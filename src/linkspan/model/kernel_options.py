@@ -73,7 +73,7 @@ def sparse(scope: OptionScope, values: Mapping[str, Any]) -> Sparse:
     return found
 
 
-def changed(scope: OptionScope, before: Sparse, after: Sparse) -> Sparse:
+def changed(scope: OptionScope, before: Mapping[str, Plain], after: Mapping[str, Plain]) -> Sparse:
     """What has to be set to come from one to the other, defaults included."""
     return {
         name: after.get(name, option.default)
@@ -152,8 +152,9 @@ def _raw(option: Option, value: Plain) -> Any:
     if issubclass(option.type, enum.Enum):
         return _CODES[option.type(value)][0]
     if option.type is float:
-        assert isinstance(value, float | int)
-        return round(value * _HUNDREDTHS)
+        seconds = _canonical(option, value)
+        assert isinstance(seconds, float)
+        return round(seconds * _HUNDREDTHS)
     return value if option.type is str else int(value)
 
 

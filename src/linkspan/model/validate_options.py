@@ -22,6 +22,7 @@ from linkspan.model.topology import Bridge, Cache, Topology
 NEEDS: Final[tuple[tuple[OptionScope, str, str], ...]] = (
     (OptionScope.BRIDGE, "multicast_vlan_snooping", "vlan_filtering"),
     (OptionScope.PORT, "mab", "locked"),
+    (OptionScope.PORT, "mab", "learning"),
 )
 """Options that the kernel refuses without another one (br_multicast_toggle_vlan_snooping,
 br_setport)."""

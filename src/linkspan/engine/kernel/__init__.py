@@ -1,0 +1,1 @@
+"""The kernel engine: bridges of Linux itself, set up through rtnetlink."""

@@ -1,0 +1,168 @@
+"""What this kernel can do, found out by trying it.
+
+A kernel says nowhere what it was built with. Some of what it lacks it refuses, much of it it takes
+without a word and forgets (the attributes that br_changelink reads only under an #ifdef). So a
+forked process goes into a network namespace that nobody else has, makes a bridge with one port
+there, sets what is asked for and reads it back. The namespace ends with the process.
+
+Without the privilege to make a network namespace the process makes a user namespace first, as a
+lab of an ordinary user does. Answers are kept as long as this process lives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Mapping
+from functools import cache
+from typing import Final
+
+import msgspec
+
+from linkspan.engine.kernel.messages import (
+    add_bridge,
+    add_port,
+    bridge_attributes,
+    port_attributes,
+    set_bridge,
+    set_port,
+)
+from linkspan.engine.netlink import Netlink, Request
+from linkspan.errors import Refusal
+from linkspan.model.kernel_options import reported, sparse
+from linkspan.model.options import BY_NAME, Option, OptionScope, Plain
+from linkspan.sandbox.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
+
+_BRIDGE, _PORT, _FAR = "br0", "port0", "far0"
+_MAC: Final = "02:00:00:00:00:01"
+
+_BUILT_WITH: Final[tuple[tuple[str, str], ...]] = (
+    ("vlan_", "CONFIG_BRIDGE_VLAN_FILTERING"),
+    ("mst_", "CONFIG_BRIDGE_VLAN_FILTERING"),
+    ("fdb_local_vlan_", "CONFIG_BRIDGE_VLAN_FILTERING"),
+    ("multicast_vlan_", "CONFIG_BRIDGE_VLAN_FILTERING"),
+    ("multicast_mld_", "CONFIG_BRIDGE_IGMP_SNOOPING and CONFIG_IPV6"),
+    ("multicast_", "CONFIG_BRIDGE_IGMP_SNOOPING"),
+    ("nf_call_", "CONFIG_BRIDGE_NETFILTER"),
+)
+"""What a kernel is built with that has an option, by how the option's name begins."""
+
+
+class Lack(msgspec.Struct, frozen=True):
+    """An option that this kernel does not have, and how that showed."""
+
+    scope: OptionScope
+    option: str
+    """Its key in the file."""
+    why: str
+
+    def __str__(self) -> str:
+        return f"this kernel has no {self.option} of a {self.scope.value}: {self.why}"
+
+
+def can_bridge() -> str | None:
+    """Why the kernel engine can't work here; None where it can."""
+    return _try(()).unable
+
+
+def probe(bridge: Mapping[str, Plain], port: Mapping[str, Plain]) -> tuple[Lack, ...]:
+    """The options that this kernel does not have, of those asked for (sparse dictionaries of
+    `model.kernel_options`). Nothing where the kernel can't bridge at all; see `can_bridge`.
+    """
+    wanted = ((OptionScope.BRIDGE, bridge), (OptionScope.PORT, port))
+    return _try(
+        tuple(
+            (scope, name, values[name])
+            for scope, values in wanted
+            for name in BY_NAME[scope]
+            if name in values
+        )
+    ).lacks
+
+
+_Wanted = tuple[tuple[OptionScope, str, Plain], ...]
+
+
+class _Answer(msgspec.Struct, frozen=True):
+    unable: str | None = None
+    lacks: tuple[Lack, ...] = ()
+
+
+@cache
+def _try(wanted: _Wanted) -> _Answer:
+    near, far = os.pipe()
+    child = os.fork()
+    if child == 0:
+        with contextlib.suppress(BaseException):
+            os.write(far, msgspec.json.encode(_answer_of_a_new_namespace(wanted)))
+        os._exit(0)
+    os.close(far)
+    with os.fdopen(near, "rb") as pipe:
+        said = pipe.read()
+    os.waitpid(child, 0)
+    return msgspec.json.decode(said, type=_Answer) if said else _Answer("the trial broke off")
+
+
+def _answer_of_a_new_namespace(wanted: _Wanted) -> _Answer:
+    try:
+        _unshare_network()
+    except OSError as error:
+        return _Answer(f"no network namespace can be made: {error.strerror}")
+    try:
+        with Netlink() as netlink:
+            try:
+                _make(netlink)
+            except Refusal as refusal:
+                return _Answer(str(refusal))
+            return _Answer(lacks=tuple(_lacks(netlink, wanted)))
+    except OSError as error:
+        return _Answer(f"rtnetlink does not answer: {error.strerror}")
+
+
+def _unshare_network() -> None:
+    try:
+        unshare(CLONE_NEWNET)
+    except PermissionError:
+        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+
+
+def _make(netlink: Netlink) -> None:
+    netlink.run([add_bridge(_BRIDGE, _MAC, {})])
+    network = os.open("/proc/self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
+    netlink.run([add_port(_PORT, netlink.index(_BRIDGE), _FAR, network, _MAC, 1500)])
+    os.close(network)
+
+
+def _lacks(netlink: Netlink, wanted: _Wanted) -> Iterator[Lack]:
+    """Each option is set by itself, in the order of the table, where what others need comes
+    first; what all of it came to is read once.
+    """
+    refusals: dict[tuple[OptionScope, str], str] = {}
+    for scope, name, value in wanted:
+        try:
+            netlink.run(_REQUESTS[scope]({name: value}))
+        except Refusal as refusal:
+            refusals[scope, name] = str(refusal).rpartition(": ")[2]
+    found = {
+        OptionScope.BRIDGE: bridge_attributes(netlink.link(_BRIDGE)),
+        OptionScope.PORT: port_attributes(netlink.link(_PORT)),
+    }
+    for scope, name, value in wanted:
+        option = BY_NAME[scope][name]
+        if why := refusals.get((scope, name)):
+            yield Lack(scope, option.key, why + _hint(option))
+        elif reported(scope, found[scope]).get(name) != sparse(scope, {name: value}).get(name):
+            yield Lack(scope, option.key, "it takes no notice of it" + _hint(option))
+
+
+_REQUESTS: Final[dict[OptionScope, Callable[[Mapping[str, Plain]], list[Request]]]] = {
+    OptionScope.BRIDGE: lambda values: set_bridge(_BRIDGE, values),
+    OptionScope.PORT: lambda values: [set_port(_PORT, values)],
+}
+
+
+def _hint(option: Option) -> str:
+    for beginning, built_with in _BUILT_WITH:
+        if option.name.startswith(beginning):
+            return f" (a kernel that has it is built with {built_with})"
+    return " (a newer kernel may have it)"

@@ -1,0 +1,312 @@
+"""Carrying out changes on bridges of the kernel: bridges, ports, uplinks, FDB entries.
+
+A port is a veth pair. The node's end has the interface's name in the node's namespace; the
+bridge's end lies in the namespace of the node that the bridge is on. Both carry the port's mark
+(`linkspan:LAB:web.eth0`) as their alias, the bridge carries its own (`linkspan:LAB:br0`). The
+bridge's end is found by the node's end, and never by its name, so a port stays found when the
+names of a lab come to be worked out differently.
+
+Nothing is kept open between two changes: what `carry_out` has done is in force when it returns.
+What is to be removed and is not there any more is removed; what is there and carries another
+mark, or none, is not touched. But an interface can't be made and marked in one step, so one that
+was made and not marked when linkspan was killed is known by its kind and the MAC that the lab
+gives it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from linkspan.engine.kernel.links import Link, look, port_speed
+from linkspan.engine.kernel.messages import (
+    add_bridge,
+    add_port,
+    delete_entry,
+    fix_bridge,
+    move_link,
+    set_bridge,
+    set_entry,
+    set_master,
+    set_port,
+)
+from linkspan.engine.netlink import Netlink, delete_link, set_link, without_ipv6_address
+from linkspan.engine.site import Site
+from linkspan.errors import Bug, Refusal
+from linkspan.model.kernel_options import changed, derived_cost
+from linkspan.model.names import Mark, port_name
+from linkspan.model.options import OptionScope, Plain
+from linkspan.model.state import (
+    Bridge,
+    BridgeKey,
+    Entry,
+    EntryKey,
+    Key,
+    Port,
+    PortKey,
+    Uplink,
+    UplinkKey,
+)
+from linkspan.model.topology import Scope
+from linkspan.plan.change import Change
+from linkspan.sandbox.namespaces import inside
+
+_NETFILTER: Final = Path("/proc/sys/net/bridge")
+_CALLS: Final = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables")
+
+
+class _Recipe(NamedTuple):
+    """How an interface of ours is made: who it is, its kind, its MAC."""
+
+    identity: str
+    kind: str
+    mac: str
+
+    def left_unfinished(self, link: Link) -> bool:
+        """Whether the interface was made so and not marked any more."""
+        return link.alias is None and (link.kind, link.mac) == (self.kind, self.mac)
+
+
+class KernelEngine:
+    """Bridges of the kernel, their ports and their FDB, within one lab.
+
+    `places` says on which node each kernel bridge is, or is to be; `names` how the bridge's end of
+    each node's interface is to be called (`model.names.switch_side_names`).
+    """
+
+    def __init__(
+        self, site: Site, places: Mapping[str, str], names: Mapping[tuple[str, str], str]
+    ) -> None:
+        self._site = site
+        self._places = dict(places)
+        self._names = names
+
+    def carry_out(self, change: Change) -> None:
+        """Carry out a change of a bridge, a port, an uplink or an FDB entry.
+
+        Raises Refusal or OSError when it can't be done; the change may then be half done.
+        """
+        if (method := self._METHODS.get(type(change.key))) is None:
+            raise Bug(f"no kernel bridge can {change.explain()}")
+        method(self, change.key, change.before, change.after)
+
+    def settle(self) -> None:
+        """Everything is in force already."""
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    def _bridge(self, key: BridgeKey, before: Bridge | None, after: Bridge | None) -> None:
+        if after is not None:
+            self._places[key.bridge] = after.node
+        if before is None and after is not None:
+            self._add_bridge(key.bridge, after)
+        elif before is not None and after is not None:
+            self._change_bridge(key.bridge, before, after)
+        elif before is not None:
+            self._delete(before.node, key.bridge, _Recipe(key.bridge, "bridge", before.mac))
+
+    def _add_bridge(self, name: str, wanted: Bridge) -> None:
+        netlink = self._site.netlink(wanted.node)
+        if self._site.scope is Scope.SANDBOX:
+            with inside(self._site.network(wanted.node)):
+                keep_from_netfilter()
+        self._remove_unfinished(wanted.node, name, _Recipe(name, "bridge", wanted.mac))
+        netlink.run([add_bridge(name, wanted.mac, wanted.options)])
+        netlink.run(fix_bridge(name, wanted.mtu, str(self._mark(name))))
+
+    def _change_bridge(self, name: str, before: Bridge, after: Bridge) -> None:
+        netlink = self._site.netlink(after.node)
+        self._owned(look(netlink, name), name, name)
+        if options := changed(OptionScope.BRIDGE, before.options, after.options):
+            netlink.run(set_bridge(name, options))
+        if (before.mac, before.mtu) != (after.mac, after.mtu):
+            netlink.run([set_link(name, mac=after.mac, mtu=after.mtu)])
+
+    def _port(self, key: PortKey, before: Port | None, after: Port | None) -> None:
+        if before is None and after is not None:
+            self._add_port(key, after)
+        elif before is not None and after is not None:
+            self._change_port(key, before, after)
+        elif before is not None:
+            self._delete_port(key, before)
+
+    def _add_port(self, key: PortKey, wanted: Port) -> None:
+        netlink, bridge = self._find_bridge(wanted.bridge)
+        name = self._names[key.node, key.interface]
+        network = self._site.network(key.node)
+        identity = port_name(key.node, key.interface)
+        mark = str(self._mark(identity))
+        self._remove_unfinished(key.node, key.interface, _Recipe(identity, "veth", wanted.mac))
+        netlink.run([add_port(name, bridge.index, key.interface, network, wanted.mac, wanted.mtu)])
+        netlink.run([set_link(name, alias=mark)])
+        keep_from_addresses(netlink, name)
+        self._set_port(wanted.bridge, name, changed(OptionScope.PORT, {}, wanted.options))
+        self._site.netlink(key.node).run([set_link(key.interface, alias=mark)])
+
+    def _change_port(self, key: PortKey, before: Port, after: Port) -> None:
+        # A port that other hands took out of its bridge is on none, but still beside it.
+        place = self._places.get(before.bridge, self._places[after.bridge])
+        netlink, near = self._near(key, place)
+        if before.bridge != after.bridge:
+            netlink = self._move_port(netlink, near.name, place, after.bridge)
+            options = changed(OptionScope.PORT, {}, after.options)
+        else:
+            options = changed(OptionScope.PORT, before.options, after.options)
+        self._set_port(after.bridge, near.name, options)
+        if before.mtu != after.mtu:
+            netlink.run([set_link(near.name, mtu=after.mtu)])
+            keep_from_addresses(netlink, near.name)
+        if (before.mtu, before.mac) != (after.mtu, after.mac):
+            far = self._site.netlink(key.node)
+            far.run([set_link(key.interface, mac=after.mac, mtu=after.mtu)])
+
+    def _move_port(self, netlink: Netlink, near: str, place: str, after: str) -> Netlink:
+        """To another bridge; into its node's namespace where that is another one. The node's end
+        stays as it is, with its addresses and everybody's connections.
+        """
+        target, bridge = self._find_bridge(after)
+        if place != self._places[after]:
+            netlink.run([set_master(near, None)])
+            netlink.run([move_link(near, self._site.network(self._places[after]))])
+            target.run([set_master(near, bridge.index), set_link(near, up=True)])
+            keep_from_addresses(target, near)
+        else:
+            target.run([set_master(near, bridge.index)])
+        return target
+
+    def _delete_port(self, key: PortKey, before: Port) -> None:
+        identity = port_name(key.node, key.interface)
+        self._delete(key.node, key.interface, _Recipe(identity, "veth", before.mac))
+
+    def _uplink(self, key: UplinkKey, before: Uplink | None, after: Uplink | None) -> None:
+        netlink = self._site.netlink(key.node)
+        nic = look(netlink, key.interface)
+        if nic is None:
+            if after is None:
+                return
+            raise Refusal(f"there is no interface {key.interface} on {key.node}")
+        if before is not None and (after is None or after.bridge != before.bridge):
+            self._release(netlink, nic, before.bridge)
+        if after is None:
+            return
+        known = before.options if before is not None and before.bridge == after.bridge else {}
+        if before is None or before.bridge != after.bridge:
+            _, bridge = self._find_bridge(after.bridge)
+            if before is None and nic.master is not None and nic.master != bridge.index:
+                raise Refusal(f"{key.interface} is a port or a member of another interface")
+            netlink.run([set_master(nic.name, bridge.index)])
+        self._set_port(after.bridge, nic.name, changed(OptionScope.PORT, known, after.options))
+
+    def _release(self, netlink: Netlink, nic: Link, bridge: str) -> None:
+        found = look(netlink, bridge)
+        if nic.master is None:
+            return
+        if found is None or nic.master != self._owned(found, bridge, bridge).index:
+            raise Refusal(f"{nic.name} is not a port of {bridge} any more, but of something else")
+        netlink.run([set_master(nic.name, None)])
+
+    def _entry(self, key: EntryKey, before: Entry | None, after: Entry | None) -> None:
+        if before is not None and (after is None or after.port != before.port):
+            # The entry may have gone with its port, or moved to another one.
+            with contextlib.suppress(Refusal):
+                netlink, port = self._device(key.bridge, before.port)
+                netlink.run([delete_entry(port, key.mac, key.vlan)])
+        if after is not None:
+            netlink, port = self._device(key.bridge, after.port)
+            netlink.run([set_entry(port, key.mac, key.vlan, after.sticky)])
+
+    _METHODS: Final[dict[type[Key], Callable[..., None]]] = {
+        BridgeKey: _bridge,
+        PortKey: _port,
+        UplinkKey: _uplink,
+        EntryKey: _entry,
+    }
+
+    def _mark(self, identity: str) -> Mark:
+        return Mark(self._site.lab, identity)
+
+    def _find_bridge(self, name: str) -> tuple[Netlink, Link]:
+        """A bridge of ours and the socket of its namespace. Raises Refusal."""
+        netlink = self._site.netlink(self._places[name])
+        return netlink, self._owned(look(netlink, name), name, name)
+
+    def _near(self, key: PortKey, place: str) -> tuple[Netlink, Link]:
+        """The bridge's end of a port, and the socket of the node `place`, on which the bridge is.
+        Raises Refusal.
+        """
+        identity = port_name(key.node, key.interface)
+        far = self._owned(
+            look(self._site.netlink(key.node), key.interface), key.interface, identity
+        )
+        netlink = self._site.netlink(place)
+        near = look(netlink, far.peer) if far.peer is not None else None
+        return netlink, self._owned(near, f"the bridge's end of {identity}", identity)
+
+    def _device(self, bridge: str, port: str) -> tuple[Netlink, int]:
+        """The interface that is a bridge's port: of a node's interface, or an uplink."""
+        node, dot, interface = port.rpartition(".")
+        if dot and (node, interface) in self._names:
+            netlink, near = self._near(PortKey(node, interface), self._places[bridge])
+            return netlink, near.index
+        netlink = self._site.netlink(self._places[bridge])
+        return netlink, netlink.index(port)
+
+    def _owned(self, link: Link | None, name: str, identity: str) -> Link:
+        """The interface, if there is one and it is ours. Raises Refusal."""
+        if link is None:
+            raise Refusal(f"{name} is not there any more")
+        if link.alias != str(self._mark(identity)):
+            raise self._not_ours(link, identity)
+        return link
+
+    def _not_ours(self, link: Link, identity: str) -> Refusal:
+        return Refusal(
+            f"{link.name} is not ours: expected the alias {self._mark(identity)}, "
+            f"found {link.alias or 'none'}"
+        )
+
+    def _delete(self, node: str, name: str, recipe: _Recipe) -> None:
+        """Delete an interface of a node that is ours; one that is gone is deleted already."""
+        netlink = self._site.netlink(node)
+        link = look(netlink, name)
+        if link is None:
+            return
+        if link.alias != str(self._mark(recipe.identity)) and not recipe.left_unfinished(link):
+            raise self._not_ours(link, recipe.identity)
+        netlink.run([delete_link(name)])
+
+    def _remove_unfinished(self, node: str, name: str, recipe: _Recipe) -> None:
+        netlink = self._site.netlink(node)
+        link = look(netlink, name)
+        if link is not None and recipe.left_unfinished(link):
+            netlink.run([delete_link(name)])
+
+    def _set_port(self, bridge: str, name: str, options: dict[str, Plain]) -> None:
+        """Set options of a port; a cost that is left to the kernel again is what it derives."""
+        place = self._places[bridge]
+        if "cost" in options and options["cost"] is None:
+            with inside(self._site.network(place)):
+                options = {**options, "cost": derived_cost(port_speed(name))}
+        if options:
+            self._site.netlink(place).run([set_port(name, options)])
+
+
+def keep_from_addresses(netlink: Netlink, port: str) -> None:
+    """Keep the kernel from giving a port a link-local address of its own. Where it refuses, there
+    is no IPv6 on the port, whose MTU is below 1280, or in the kernel.
+    """
+    with contextlib.suppress(Refusal):
+        netlink.run([without_ipv6_address(port)])
+
+
+def keep_from_netfilter() -> None:
+    """Keep bridged packets of the current namespace out of iptables and nft, where the kernel
+    would take them there (br_netfilter; its default is on, for all bridges of a namespace). A
+    bridge whose own options ask for it is not affected. Raises OSError.
+    """
+    for call in _CALLS:
+        with contextlib.suppress(FileNotFoundError):
+            (_NETFILTER / call).write_text("0")
