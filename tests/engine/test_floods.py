@@ -158,6 +158,8 @@ def test_flood_of_addresses_costs_others_nothing(tmp_path: Path, cache: str) -> 
 
         with busily(flood):
             transfer(near, far, 8 << 20)
+            # A flow that nobody knows yet has to come up among all those.
+            transfer(*running.connect("c", "b", "10.9.0.2", 7001), 1 << 20)
         for number in numbers:
             a.send(frame_of(station(0xFFFFFF), station(0x200000 + number), bytes(46)))
         learned = [entry for entry in running.snapshot().fdb if entry.kind == "learned"]
@@ -168,8 +170,12 @@ def test_flood_of_addresses_costs_others_nothing(tmp_path: Path, cache: str) -> 
         assert running.starts() == 1
 
 
-def test_program_on_a_socket_that_floods_does_not_starve_the_others(tmp_path: Path) -> None:
-    text = containers(["a", "b"], ", ports: {vm: {kind: stream}, dg: {kind: dgram}}")
+@both_caches
+def test_program_on_a_socket_that_floods_does_not_starve_the_others(
+    tmp_path: Path, cache: str
+) -> None:
+    ports = "ports: {vm: {kind: stream}, dg: {kind: dgram}}"
+    text = containers(["a", "b"], f", cache: {cache}, {ports}")
     with lab(tmp_path, text) as running:
         vm = StreamPeer(running.folder / "br0:vm.sock")
         stalled = StreamPeer(running.folder / "br0:vm.sock")

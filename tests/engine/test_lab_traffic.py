@@ -94,6 +94,38 @@ def test_burst_of_a_flow_that_nobody_knows_arrives_whole_and_in_order(
 
 
 @both_caches
+def test_flow_that_outruns_the_switch_loses_frames_rather_than_order(
+    tmp_path: Path, cache: str
+) -> None:
+    with lab(tmp_path, file_of(["a", "b"], cache)) as running:
+        running.quieten("host", "a", "b")
+        a, b = running.packet_peer("a"), running.packet_peer("b")
+        b.send(frame_of(BROADCAST, B, bytes(46)))
+        a.receive()
+        got = 0
+        for flow in range(6):
+            source = station(100 + flow)
+            numbered = [
+                frame_of(B, source, struct.pack("!I", one) + bytes(56)) for one in range(2000)
+            ]
+            a.send(*numbered)
+            end = frame_of(B, source, b"end" * 20)
+            arrived: list[bytes] = []
+
+            def has_ended(end: bytes = end, arrived: list[bytes] = arrived) -> bool:
+                a.send(end)
+                time.sleep(0.02)
+                arrived += b.waiting()
+                return end in arrived
+
+            wait_until(has_ended, "the last one arrives")
+            numbers = [int.from_bytes(one[14:18], "big") for one in arrived if one != end]
+            assert numbers == sorted(set(numbers))
+            got += len(numbers)
+        assert got > 5 * CREDIT
+
+
+@both_caches
 def test_steady_flow_stays_in_the_fdb_and_a_silent_address_leaves(
     tmp_path: Path, cache: str
 ) -> None:

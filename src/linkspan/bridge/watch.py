@@ -1,7 +1,7 @@
 """Which frames the switch is to see every time, whatever it decided about the flow before.
 
 One table. It tells the verdict cache what not to keep (`decide`), and the kernel's second level of
-it is filled from the same rows (`engine.user.kernel_cache`), so that a feature that has to look
+it is filled from the same rows (`engine.user.load`), so that a feature that has to look
 into a protocol adds a row here and nothing else. ARP, groups and link-local destinations are not
 in it: their verdicts are never kept (`decide.is_cacheable`).
 """

@@ -1,11 +1,11 @@
 """The verdict cache's second level: flows that the kernel forwards by itself.
 
 `kernel_cache.bpf.c` says how the program works; this file is the switch process's side of it. A
-verdict that goes to one kernel device, or ends the frame, is written into the map (`install`) and
+verdict that goes to one kernel device, or ends the frame, is written into the map (`offer`) and
 then holds for frames that the process never sees. What it has to know of them all the same, it
 collects: counters, and which addresses were seen.
 
-    slow path ──▶ install ──▶ [key → slot], slot: egress, limit, generation, counters
+    slow path ──▶ offer ──▶ [key → slot], slot: egress, limit, generation, counters
     state changes ──▶ publish(generation): every older entry is void from that write on
     once a second ──▶ collect: counters and last-used stamps out; then note: void entries removed
 

@@ -4,7 +4,7 @@
 
 DESCRIPTOR is a file with a `SwitchConfiguration` as JSON. All other descriptors that it names are
 open already: the process opens no device and needs no privilege, and one that takes its place
-finds every port as it was. Only what it learned is lost, and learned again.
+finds every port as it was, and what the one before it knew (`restore`).
 """
 
 from __future__ import annotations
