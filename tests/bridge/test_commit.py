@@ -111,10 +111,39 @@ def test_own_addresses_are_local_entries_and_the_first_of_equals_counts() -> Non
     bridge.remove_port(P1)
     assert where(bridge, port_mac(1)) == (2, "local")
     bridge.set_mac(port_mac(1))
-    assert where(bridge, port_mac(1)) == (0, "local")
-    assert where(bridge, BRIDGE_MAC) is None
-    bridge.set_mac(BRIDGE_MAC)
     assert where(bridge, port_mac(1)) == (2, "local")
+    assert where(bridge, BRIDGE_MAC) is None
+    bridge.remove_port(P2)
+    assert where(bridge, port_mac(1)) == (0, "local")
+    bridge.add_port(Port(P1, "p1", port_mac(1)))
+    bridge.add_port(Port(P2, "p2", port_mac(1)))
+    bridge.set_mac(BRIDGE_MAC)
+    assert where(bridge, BRIDGE_MAC) == (0, "local")
+    assert where(bridge, port_mac(1)) == (2, "local")
+
+
+def test_a_deleted_or_replaced_own_address_comes_back_with_its_owner_only() -> None:
+    bridge = bridge_of(1, 2)
+    bridge.delete_entry(port_mac(1))
+    bridge.add_entry(BRIDGE_MAC, P2, EntryKind.STATIC, 1.0)
+    bridge.add_port(Port(P3, "p3"))
+    bridge.set_mac(BRIDGE_MAC)
+    assert where(bridge, port_mac(1)) is None
+    assert where(bridge, BRIDGE_MAC) == (2, "static")
+    bridge.remove_port(P1)
+    bridge.add_port(Port(P1, "p1", port_mac(1)))
+    assert where(bridge, port_mac(1)) == (1, "local")
+    bridge.set_mac(A)
+    bridge.set_mac(BRIDGE_MAC)
+    assert where(bridge, BRIDGE_MAC) == (0, "local")
+    assert where(bridge, A) is None
+
+
+def test_an_address_that_was_configured_to_be_the_hosts_survives_a_change_of_the_bridges() -> None:
+    bridge = bridge_of(1)
+    bridge.add_entry(BRIDGE_MAC, HOST_PORT, EntryKind.LOCAL, 1.0)
+    bridge.set_mac(A)
+    assert where(bridge, BRIDGE_MAC) == where(bridge, A) == (0, "local")
 
 
 def test_a_new_port_takes_its_address_from_whoever_it_was_learned_behind() -> None:

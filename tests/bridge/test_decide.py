@@ -148,6 +148,16 @@ ROWS: list[tuple[str, Options, Change, int, bytes, Reason, tuple[int, ...]]] = [
         Reason.FORWARDED, (2,),
     ),
     (
+        "a tag takes no room in the MTU",
+        {"p2": PortOptions(mtu=100)}, unchanged, 1, frame(B, A, tag=VLAN_TAG, payload=104),
+        Reason.FORWARDED, (2,),
+    ),
+    (
+        "longer than the MTU behind its tag",
+        {"p2": PortOptions(mtu=100)}, unchanged, 1, frame(B, A, tag=VLAN_TAG, payload=105),
+        Reason.PKT_TOO_BIG, (),
+    ),
+    (
         "host absent",
         {}, lambda b: b.remove_port(HOST_PORT), 1, frame(BRIDGE_MAC, A), Reason.HOST_DOWN, (),
     ),

@@ -5,8 +5,9 @@ things hold at all times.
 
 First, the addresses of the bridge and of the interfaces that carry its ports are local entries of
 the FDB (`br_fdb_add_local`): frames to them end at the host, and nobody else can claim them. Of
-several ports with one address the first counts, the bridge itself before all; when it leaves, the
-next one takes over.
+several that have one address the first counts; when it leaves, the latest port that has it takes
+over, or else the bridge itself. An administrator may replace or delete such an entry as any other;
+it comes back with the next port or bridge that is given the address.
 
 Second, `generation` grows with every change that could alter the verdict on a frame, so a verdict
 kept elsewhere is good exactly while the number stands. Learning would make it grow all day, so
@@ -67,9 +68,9 @@ class Bridge:
         self.fdb = Fdb() if fdb is None else fdb
         self.generation = 0
         self.relied_on: set[Address] = set()
-        self._own: dict[Address, PortNumber] = {}
+        self._own: set[Address] = set()
         """The local entries that this bridge made itself."""
-        self._own_addresses_changed()
+        self._add_own(mac, HOST_PORT)
 
     @property
     def host_hears(self) -> bool:
@@ -109,8 +110,15 @@ class Bridge:
                     expected="a unicast address other than zero",
                 )
             )
+        if mac == self.mac:
+            return
+        old = (NO_VLAN, self.mac)
+        known = self.fdb.find(old)
+        if old in self._own and known is not None and known.port == HOST_PORT:
+            self._disown(old, HOST_PORT)
         self.mac = mac
-        self._own_addresses_changed()
+        self._add_own(mac, HOST_PORT)
+        self.changed()
 
     def set_up(self, up: bool) -> None:
         """Bring the bridge up or down. Down, it forgets what it learned (`br_stp_disable_port`)."""
@@ -155,15 +163,15 @@ class Bridge:
                 )
             )
         self._replace(port)
-        self._own_addresses_changed()
+        self._add_own(port.mac, port.number)
 
     def remove_port(self, number: PortNumber) -> None:
         """Remove a port and every entry behind it (`del_nbp`). Raises Mistake when unknown."""
         self._port(number)
         del self.ports[number]
         if number != HOST_PORT:
-            self.fdb.flush(number, configured=True)
-        self._own_addresses_changed()
+            self._forget_port(number)
+        self.changed()
 
     def set_options(self, number: PortNumber, options: PortOptions) -> None:
         """Replace the options of a port. Raises Mistake when unknown or the host's."""
@@ -207,7 +215,7 @@ class Bridge:
                 )
             )
         self.fdb.put((vlan, mac), Entry(port, kind, now))
-        self._own.pop((vlan, mac), None)
+        self._own.discard((vlan, mac))
         self.changed()
 
     def delete_entry(self, mac: Mac, vlan: Vlan = NO_VLAN) -> None:
@@ -219,7 +227,7 @@ class Bridge:
                     next_step="look at `linkspan fdb`",
                 )
             )
-        self._own.pop((vlan, mac), None)
+        self._own.discard((vlan, mac))
         self.changed()
 
     def flush(self, port: PortNumber | None = None) -> int:
@@ -250,21 +258,39 @@ class Bridge:
         self.ports[port.number] = port
         self.changed()
 
-    def _own_addresses_changed(self) -> None:
-        """Bring the local entries in line with the addresses of the bridge and its ports."""
-        wanted: dict[Address, PortNumber] = {}
-        if is_station(self.mac):
-            wanted[NO_VLAN, self.mac] = HOST_PORT
-        for port in self.ports.values():
-            if is_station(port.mac):
-                wanted.setdefault((NO_VLAN, port.mac), port.number)
-        for address, number in list(self._own.items()):
-            if wanted.get(address) != number:
-                self.fdb.delete(address)
-                del self._own[address]
-        for address, number in wanted.items():
-            entry = self.fdb.find(address)
-            if entry is None or entry.kind is not EntryKind.LOCAL:
-                self.fdb.put(address, Entry(number, EntryKind.LOCAL, 0.0))
-                self._own[address] = number
+    def _add_own(self, mac: Mac, number: PortNumber) -> None:
+        """Make an address of the bridge or of a port a local entry, unless it is one already
+        (`fdb_add_local`)."""
+        address = (NO_VLAN, mac)
+        known = self.fdb.find(address)
+        if is_station(mac) and (known is None or known.kind is not EntryKind.LOCAL):
+            self._put_own(address, number)
+
+    def _put_own(self, address: Address, number: PortNumber) -> None:
+        self.fdb.put(address, Entry(number, EntryKind.LOCAL, 0.0))
+        self._own.add(address)
         self.changed()
+
+    def _disown(self, address: Address, number: PortNumber) -> None:
+        """A port, or with HOST_PORT the bridge, gives up a local entry. Whoever else has the
+        address takes it: the latest port, or else the bridge (`fdb_delete_local`)."""
+        for port in reversed(self.ports.values()):
+            if port.number not in (number, HOST_PORT) and port.mac == address[1]:
+                self._put_own(address, port.number)
+                return
+        if number != HOST_PORT and self.mac == address[1]:
+            self._put_own(address, HOST_PORT)
+            return
+        self.fdb.delete(address)
+        self._own.discard(address)
+
+    def _forget_port(self, number: PortNumber) -> None:
+        """Remove all entries behind a port that leaves (`br_fdb_delete_by_port`)."""
+        local = [
+            address
+            for address, entry in self.fdb
+            if entry.port == number and entry.kind is EntryKind.LOCAL
+        ]
+        for address in local:
+            self._disown(address, number)
+        self.fdb.flush(number, configured=True)
