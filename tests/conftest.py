@@ -1,4 +1,4 @@
-"""What all tests share: machines of their own to run labs on."""
+"""What all tests share: machines of their own to run labs on, and options of a test run."""
 
 from __future__ import annotations
 
@@ -7,6 +7,29 @@ from collections.abc import Iterator
 
 import pytest
 from tests.machine import ORDINARY_USER, ROOT, Machine, why_no_user_namespace
+
+ALIKE_SEED = 1
+ALIKE_FRAMES = 20_000
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    group = parser.getgroup("alike", "comparing our switch with the kernel's bridge")
+    group.addoption("--alike-seed", type=int, default=ALIKE_SEED, help="of the random sequences")
+    group.addoption("--alike-frames", type=int, default=ALIKE_FRAMES, help="in all of them")
+
+
+@pytest.fixture
+def alike_seed(request: pytest.FixtureRequest) -> int:
+    """What the random sequences are drawn from."""
+    seed: int = request.config.getoption("--alike-seed")
+    return seed
+
+
+@pytest.fixture
+def alike_frames(request: pytest.FixtureRequest) -> int:
+    """How many frames the random sequences have together."""
+    frames: int = request.config.getoption("--alike-frames")
+    return frames
 
 
 def _machine(user: int) -> Iterator[Machine]:
