@@ -7,7 +7,9 @@ left end to every right one.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Final
 
 from bench.contenders.base import Wired
@@ -19,7 +21,7 @@ from bench.stage import Stage, finish
 PAIRS: Final = 100
 PAIRS_AT_ONCE: Final = {Measure.ONE_PAIR: 1, Measure.TEN_PAIRS: 10, Measure.HUNDRED_PAIRS: PAIRS}
 WARM_UP: Final = 0.5  # seconds in which a switch may decide about what is new to it
-FIRST_OF_MANY: Final = 2.0  # the same for ten thousand flows
+NEW_FOR: Final = 2.0  # seconds that ten thousand flows have been there when they count as new
 GRACE: Final = 30.0  # seconds that a program may take before it counts as stuck
 BROADCAST: Final = "ff:ff:ff:ff:ff:ff"
 
@@ -32,17 +34,15 @@ def listed(flows: Iterable[Flow]) -> str:
     return "".join(f"{' '.join(flow)}\n" for flow in flows)
 
 
-def flooded(
-    stage: Stage, wired: Sequence[Wired], flows: Iterable[Flow], warm_up: float, seconds: float
-) -> float:
-    """Thousands of frames a second that arrive while one process sends all these flows."""
+@contextmanager
+def flood(stage: Stage, flows: Iterable[Flow]) -> Iterator[None]:
+    """One process sends all these flows for a while."""
     sender = stage.start([str(stage.tools / "frames"), "flood"])
     assert sender.stdin is not None
     sender.stdin.write(listed(flows))
     sender.stdin.close()
-    rate = counted(stage, (pair.right for pair in wired), warm_up, seconds)
+    yield
     stage.end(sender)
-    return rate
 
 
 def measure_crowd(
@@ -50,8 +50,9 @@ def measure_crowd(
 ) -> Mapping[Measure, float]:
     """Every measure that needs many pairs or many flows, once."""
     found = {}
-    for pair in wired:
-        drop_at(stage, pair.right)
+    ends = [pair.right for pair in wired]
+    for end in ends:
+        drop_at(stage, end)
     left = [(pair.left.namespace.path, hardware_address(stage, pair.left)) for pair in wired]
     right = [(pair.right.namespace.path, hardware_address(stage, pair.right)) for pair in wired]
     announced = listed((*end, BROADCAST) for end in (*left, *right))
@@ -59,8 +60,15 @@ def measure_crowd(
     finish(announce, GRACE, announced)
     paired = [(*here, there[1]) for here, there in zip(left, right, strict=True)]
     for measure, pairs in PAIRS_AT_ONCE.items():
-        flows = paired[:pairs]
-        found[measure] = flooded(stage, wired[:pairs], flows, WARM_UP, durations.forwarding)
+        with flood(stage, paired[:pairs]):
+            found[measure] = counted(stage, ends[:pairs], WARM_UP, durations.forwarding)
     every = [(*here, there[1]) for here in left for there in right]
-    found[Measure.MANY_FLOWS] = flooded(stage, wired, every, FIRST_OF_MANY, durations.forwarding)
+    with flood(stage, every):
+        begin = time.monotonic()
+        for measure, after in (
+            (Measure.NEW_FLOWS, NEW_FOR),
+            (Measure.MANY_FLOWS, durations.established),
+        ):
+            wait = max(0.0, begin + after - time.monotonic())
+            found[measure] = counted(stage, ends, wait, durations.forwarding)
     return found

@@ -38,6 +38,8 @@ class Durations:
     forwarding: float
     flows: int
     """How many flows are begun to time their first frames."""
+    established: float
+    """Seconds after which ten thousand flows are counted the second time."""
 
     def __str__(self) -> str:
         return (
@@ -129,7 +131,7 @@ def one_by_one(stage: Stage, wired: Wired, durations: Durations) -> dict[Measure
         found = {Measure.ROUND_TRIP: ping(stage, wired, seconds, here)["median"]}
         for core in apart:
             found[Measure.ROUND_TRIP_APART] = ping(stage, wired, seconds, core)["median"]
-        return found | first_frames(stage, wired, durations.flows, here)
+        return found | first_frames(stage, wired, durations.flows, *(apart or [here]))
 
 
 def first_frames(stage: Stage, wired: Wired, flows: int, core: int) -> dict[Measure, float]:

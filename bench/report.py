@@ -166,9 +166,11 @@ difference. A wide range there excuses much; look at it.
   makes, and change from run to run.
 - Forwarding: trafgen into the first container's interface, counted and dropped by tc at the far
   one; neither end's stack takes part. With a hundred pairs one process sends for all of them, 64
-  frames a port in turn; 10,000 flows are every left end to every right one.
+  frames a port in turn; 10,000 flows are every left end to every right one, counted 2 and 10
+  seconds after all of them began.
 - First frame of a flow: both addresses new, the destination has announced itself; each further
-  frame is sent when the last has arrived. One core, packet sockets at both ends.
+  frame is sent when the last has arrived. Packet sockets at both ends, on a core apart from the
+  switch.
 - CPU is what the TCP stream cost: of the switch's own processes, and of the whole machine with
   sender and receiver (a kernel switch has no process; a write to a tap runs the receiver's stack
   in the switch's time). Memory is the proportional set size.
