@@ -6,7 +6,12 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 from tests.machine import ORDINARY_USER, ROOT, Machine, why_no_user_namespace
+
+# How long one example takes says more about the machine's other work than about what is tested.
+settings.register_profile("linkspan", deadline=None)
+settings.load_profile("linkspan")
 
 ALIKE_SEED = 1
 ALIKE_FRAMES = 20_000
