@@ -28,6 +28,7 @@ from tests.alike.wire import (
 from linkspan.bridge.decide import TAG_TYPES
 from linkspan.bridge.fdb import EntryKind
 from linkspan.bridge.port import PortState
+from linkspan.model.options import Plain
 from linkspan.types import BROADCAST, Mac
 
 A, B, C = (Mac(b"\x02\x00\x00\x00\x00" + bytes([number])) for number in (1, 2, 3))
@@ -63,7 +64,7 @@ class Unlike:
     in_linux: Outcome = ()
     in_ours: Outcome = ()
     leaves_out: Callable[[Send], bool] | None = None
-    bridge: tuple[tuple[str, int], ...] = ()
+    bridge: tuple[tuple[str, Plain], ...] = ()
     """Options of the kernel's bridge."""
 
 
@@ -187,7 +188,7 @@ EXCEPTIONS: Final = (
         (Send("p1", _broken_report()),),
         (),
         ("p2", "p3", HOST),
-        bridge=(("mcast_snooping", 1),),
+        bridge=(("multicast_snooping", True),),
     ),
 )
 

@@ -21,10 +21,9 @@ import socket
 import struct
 import time
 from contextlib import ExitStack, closing
-from pathlib import Path
 from typing import Final
 
-from tests.alike import bridge_netlink as messages
+from tests.alike import bridge_netlink
 from tests.alike.sockets import ETH_P_ALL, LARGEST, WireSocket
 from tests.alike.wire import (
     BRIDGE_MAC,
@@ -56,11 +55,14 @@ from tests.engine.networks import namespace
 from tests.machine import wait_until
 
 from linkspan.bridge.fdb import EntryKind
+from linkspan.engine.kernel import messages
+from linkspan.engine.kernel.engine import keep_from_netfilter
 from linkspan.engine.netlink import Netlink, Request, set_link
 from linkspan.engine.user.devices import VNET_HEADER_BYTES, open_tap
 from linkspan.errors import Refusal
+from linkspan.model.options import Plain
 from linkspan.sandbox.namespaces import inside
-from linkspan.types import Mac, format_mac
+from linkspan.types import format_mac
 
 STACK_TYPES: Final = (
     0x0004, 0x0800, 0x0806, 0x8035, 0x8100, 0x8808, 0x8809, 0x86DD, 0x88A8, 0x88B5, 0x88CC,
@@ -70,23 +72,16 @@ STACK_TYPES: Final = (
 _TUNSETCARRIER = 0x400454E2
 _SIOCETHTOOL, _ETHTOOL_GLINK = 0x8946, 0x0A
 _NO_OFFLOAD: Final = bytes(VNET_HEADER_BYTES)
-_TICKS_A_SECOND = 100
+_SOON = 0.01
+"""Seconds; the shortest ageing time."""
 _HOST_MTU = 65535
-
-_KINDS: Final = {
-    EntryKind.LEARNED: (messages.NUD_REACHABLE, 0),
-    EntryKind.STATIC: (messages.NUD_NOARP, 0),
-    EntryKind.STICKY: (messages.NUD_NOARP, messages.NTF_STICKY),
-    EntryKind.LOCAL: (messages.NUD_PERMANENT, 0),
-}
-"""NUD state and NTF flags of each kind of entry."""
 
 
 class KernelWire(Wire):
     """A bridge of the kernel. Needs root and /dev/net/tun."""
 
     def __init__(
-        self, ports: tuple[str, ...], tells_stacks_apart: bool = False, **options: int
+        self, ports: tuple[str, ...], tells_stacks_apart: bool = False, **options: Plain
     ) -> None:
         """`options` are of the bridge, beside those that no comparison works without."""
         super().__init__(ports)
@@ -98,9 +93,9 @@ class KernelWire(Wire):
             self._owned.close()
             raise
 
-    def _open(self, ports: tuple[str, ...], options: dict[str, int]) -> None:
+    def _open(self, ports: tuple[str, ...], options: dict[str, Plain]) -> None:
         with inside(self._owned.enter_context(namespace())):
-            _keep_the_packet_filter_out()
+            keep_from_netfilter()
             self._netlink = self._owned.enter_context(Netlink())
             self._dumps = self._owned.enter_context(
                 socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
@@ -109,14 +104,8 @@ class KernelWire(Wire):
             self._taps = {port: open_tap(port) for port in ports}
             for tap in self._taps.values():
                 self._owned.callback(os.close, tap)
-            chosen = {
-                "mcast_snooping": 0,
-                "nf_call_iptables": 0,
-                "nf_call_ip6tables": 0,
-                "nf_call_arptables": 0,
-                **options,
-            }
-            self._netlink.run([messages.add_bridge("br0", BRIDGE_MAC, **chosen)])
+            chosen = {"multicast_snooping": False, **options}
+            self._netlink.run([messages.add_bridge("br0", format_mac(BRIDGE_MAC), chosen)])
             self._index = {name: socket.if_nametoindex(name) for name in ("br0", *ports)}
             self._netlink.run(
                 [
@@ -124,7 +113,7 @@ class KernelWire(Wire):
                     for port in ports
                     for request in (
                         set_link(port, mac=format_mac(port_mac(port)), mtu=DEFAULT_MTU, up=True),
-                        messages.set_master(self._index[port], self._index["br0"]),
+                        messages.set_master(port, self._index["br0"]),
                     )
                 ]
                 + [set_link("br0", up=True, mtu=_HOST_MTU)]
@@ -197,49 +186,44 @@ class KernelWire(Wire):
             raise Refused(str(error)) from None
 
     def _requests(self, operation: Operation) -> list[Request]:
-        index = self._index
         match operation:
             case AddEntry(mac, port, kind):
-                state, flags = _KINDS[kind]
-                device, where = self._place(port)
-                return [messages.put_entry(device, mac, state, flags | where)]
+                return [bridge_netlink.put_entry(*self._place(port), mac, kind)]
             case DeleteEntry(mac, port):
-                device, where = self._place(port)
-                return [messages.delete_entry(device, mac, where)]
+                return [bridge_netlink.delete_entry(*self._place(port), mac)]
             case SetOption(port, "mtu", value):
                 return [set_link(port, mtu=value)]
             case SetOption(port, name, value):
-                return [messages.set_port(index[port], **{name: value})]
+                return [messages.set_port(port, {name: value})]
             case SetMask(mask):
-                return [messages.set_bridge("br0", group_fwd_mask=mask)]
+                return messages.set_bridge("br0", {"group_fwd_mask": mask})
             case SetAgeing(seconds):
-                return [messages.set_bridge("br0", ageing_time=seconds * _TICKS_A_SECOND)]
+                return messages.set_bridge("br0", {"ageing_time": seconds})
             case LetAge():
-                return [messages.set_bridge("br0", ageing_time=min(self.ageing_time, 1))]
+                return messages.set_bridge("br0", {"ageing_time": min(self.ageing_time, _SOON)})
             case Flush(None):
-                return [messages.set_bridge("br0", fdb_flush=1)]
+                return [bridge_netlink.flush_bridge("br0")]
             case Flush(str(port)):
-                return [messages.set_port(index[port], fdb_flush=1)]
+                return [bridge_netlink.flush_port(port)]
             case SetPortUp(port, up):
                 return [set_link(port, up=up)]
             case SetState(port, state):
-                return [messages.set_port(index[port], state=state.value)]
+                return [bridge_netlink.set_state(port, state)]
             case SetBridgeUp(up):
                 return [set_link("br0", up=up)]
             case SetBridgeMac(mac):
                 return [set_link("br0", mac=format_mac(mac))]
             case SetMaxLearned(most):
-                return [messages.set_bridge("br0", fdb_max_learned=most)]
+                return messages.set_bridge("br0", {"fdb_max_learned": most})
             case RemovePort(port):
-                return [messages.set_master(index[port], 0)]
+                return [messages.set_master(port, None)]
             case AddPort(port):
-                return [messages.set_master(index[port], index["br0"])]
+                return [messages.set_master(port, self._index["br0"])]
         raise AssertionError(f"no request for {operation}")
 
-    def _place(self, port: str) -> tuple[int, int]:
-        if port == HOST:
-            return self._index["br0"], messages.NTF_SELF
-        return self._index[port], messages.NTF_MASTER
+    def _place(self, port: str) -> tuple[int, bool]:
+        """Number of the interface, and whether it is the bridge itself."""
+        return self._index["br0" if port == HOST else port], port == HOST
 
     def settle(self, operation: Operation) -> None:
         match operation:
@@ -266,24 +250,9 @@ class KernelWire(Wire):
 
     def fdb(self) -> FdbLines:
         return {
-            Mac(mac): (self._names[index], _kind(state, flags))
-            for mac, index, state, flags in messages.entries(self._dumps, self._index["br0"])
+            mac: (self._names[index], kind.value)
+            for mac, index, kind in bridge_netlink.entries(self._dumps, self._index["br0"])
         }
 
     def close(self) -> None:
         self._owned.close()
-
-
-def _kind(state: int, flags: int) -> str:
-    if state & messages.NUD_PERMANENT:
-        return EntryKind.LOCAL.value
-    if state & messages.NUD_NOARP:
-        kind = EntryKind.STICKY if flags & messages.NTF_STICKY else EntryKind.STATIC
-        return kind.value
-    return EntryKind.LEARNED.value
-
-
-def _keep_the_packet_filter_out() -> None:
-    """No frame of a bridge goes through iptables in this namespace (br_netfilter)."""
-    for path in Path("/proc/sys/net/bridge").glob("bridge-nf-call-*"):
-        path.write_text("0")
