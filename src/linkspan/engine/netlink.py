@@ -4,6 +4,7 @@ pyroute2 knows every message and attribute; what it has beside them (an event lo
 socket object a namespace) costs more than the messages themselves when five hundred namespaces
 are configured in a row. So a plain socket, opened in the namespace that it is to serve, carries
 messages that pyroute2's classes encode and decode, and a whole batch is acknowledged at once.
+What every interface of a lab needs is packed without them (`engine.packed`).
 
 Source of the protocol: netlink(7), rtnetlink(7), include/uapi/linux/{netlink,rtnetlink}.h.
 """
@@ -21,26 +22,37 @@ from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
+from linkspan.engine.packed import (
+    HEADER,
+    INTERFACE,
+    REQUEST,
+    Packed,
+    attribute,
+    link_message,
+    nest,
+    whole,
+    words,
+)
 from linkspan.errors import Refusal
-from linkspan.types import format_mac
+from linkspan.types import format_mac, parse_mac
 
-_REQUEST, _DUMP = 0x1, 0x300
+_DUMP = 0x300
 ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE = 0x4, 0x600, 0x500
 _ERROR, _DONE = 2, 3
-_NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
+NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _GETADDR = 22
 _NEWQDISC, _NEWTFILTER = 36, 44
 _TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
 _TCA_BPF_FLAG_ACT_DIRECT = 1
 _ETH_P_ALL = 3
 _IFF_UP = 0x1
-_IFLA_IFNAME = 3
+_IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, _IFLA_TXQLEN, _IFLA_LINKINFO = 1, 3, 4, 13, 18
+_IFLA_IFALIAS, _IFLA_AF_SPEC, IFLA_NET_NS_FD = 20, 26, 28
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_INET6_ADDR_GEN_MODE = 8
 _IFF_LOWER_UP = 0x10000
 _IN6_ADDR_GEN_MODE_NONE = 1
 
-_HEADER: Final = struct.Struct("=LHHLL")
-_INTERFACE: Final = struct.Struct("=BBHiII")
-"""struct ifinfomsg."""
 _BATCH_REQUESTS: Final = 64
 """Acknowledgements that wait for us at one time; the socket's queue has room for some 200."""
 
@@ -72,28 +84,26 @@ def message_of(kind: Any, number: int, flags: int, fields: dict[str, int], attri
         message[name] = value
     message["attrs"] = attributes
     message["header"]["type"] = number
-    message["header"]["flags"] = _REQUEST | flags
+    message["header"]["flags"] = REQUEST | flags
     return message
 
 
 def add_veth(name: str, peer: str, peer_network: int, mac: str) -> Request:
     """A veth pair: `name` here, `peer` with that MAC in the namespace of the descriptor."""
-    far = {
-        "attrs": [
-            ("IFLA_IFNAME", peer),
-            ("IFLA_ADDRESS", mac),
-            ("IFLA_NET_NS_FD", peer_network),
-        ]
-    }
-    info = {
-        "attrs": [
-            ("IFLA_INFO_KIND", "veth"),
-            ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", far)]}),
-        ]
-    }
-    attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    message = message_of(ifinfmsg, _NEWLINK, ACK | CREATE_EXCLUSIVELY, {}, attributes)
+    far = veth_peer(words(IFLA_IFNAME, peer), hardware(mac), whole(IFLA_NET_NS_FD, peer_network))
+    message = link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, words(IFLA_IFNAME, name), far)
     return Request(f"make the veth pair {name} - {peer}", message)
+
+
+def veth_peer(*far: bytes) -> bytes:
+    """What makes an interface a veth, with attributes of its other end (drivers/net/veth.c)."""
+    peer = nest(_VETH_INFO_PEER, bytes(INTERFACE.size), *far)
+    return nest(_IFLA_LINKINFO, words(_IFLA_INFO_KIND, "veth"), nest(_IFLA_INFO_DATA, peer))
+
+
+def hardware(mac: str) -> bytes:
+    """IFLA_ADDRESS."""
+    return attribute(_IFLA_ADDRESS, parse_mac(mac))
 
 
 def set_link(
@@ -106,35 +116,29 @@ def set_link(
     queue: int | None = None,
 ) -> Request:
     """Change an interface of this namespace; `queue` is its transmit queue in frames."""
-    attributes: list[tuple[str, object]] = [("IFLA_IFNAME", name)]
-    attributes += [
-        (attribute, value)
-        for attribute, value in (
-            ("IFLA_ADDRESS", mac),
-            ("IFLA_MTU", mtu),
-            ("IFLA_IFALIAS", alias),
-            ("IFLA_TXQLEN", queue),
-        )
-        if value is not None
-    ]
-    fields = {} if up is None else {"flags": _IFF_UP if up else 0, "change": _IFF_UP}
-    return Request(f"set up {name}", message_of(ifinfmsg, _NEWLINK, ACK, fields, attributes))
+    parts = [words(IFLA_IFNAME, name)]
+    if mac is not None:
+        parts.append(hardware(mac))
+    if mtu is not None:
+        parts.append(whole(IFLA_MTU, mtu))
+    if alias is not None:
+        parts.append(words(_IFLA_IFALIAS, alias))
+    if queue is not None:
+        parts.append(whole(_IFLA_TXQLEN, queue))
+    return Request(f"set up {name}", link_message(NEWLINK, ACK, *parts, up=up))
 
 
 def without_ipv6_address(name: str) -> Request:
     """Keep the kernel from giving an interface a link-local address (a port has none)."""
-    family = {
-        "attrs": [("AF_INET6", {"attrs": [("IFLA_INET6_ADDR_GEN_MODE", _IN6_ADDR_GEN_MODE_NONE)]})]
-    }
-    attributes = [("IFLA_IFNAME", name), ("IFLA_AF_SPEC", family)]
-    message = message_of(ifinfmsg, _NEWLINK, ACK, {"family": socket.AF_UNSPEC}, attributes)
+    mode = attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_IN6_ADDR_GEN_MODE_NONE]))
+    family = nest(_IFLA_AF_SPEC, nest(socket.AF_INET6, mode))
+    message = link_message(NEWLINK, ACK, words(IFLA_IFNAME, name), family)
     return Request(f"set the address mode of {name}", message)
 
 
 def delete_link(name: str) -> Request:
     """Delete an interface of this namespace."""
-    message = message_of(ifinfmsg, _DELLINK, ACK, {}, [("IFLA_IFNAME", name)])
-    return Request(f"delete {name}", message)
+    return Request(f"delete {name}", link_message(_DELLINK, ACK, words(IFLA_IFNAME, name)))
 
 
 def attach_program(index: int, program: int, name: str) -> list[Request]:
@@ -200,6 +204,8 @@ class Netlink:
 
     def _encode(self, message: Any) -> bytes:
         self._sequence += 1
+        if isinstance(message, Packed):
+            return message.encode(self._sequence)
         message["header"]["sequence_number"] = self._sequence
         message.encode()
         return bytes(message.data)
@@ -225,9 +231,9 @@ class Netlink:
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         received = self._sock.recv(1 << 18)
         offset = 0
-        while offset + _HEADER.size <= len(received):
-            length, number, _flags, sequence, _pid = _HEADER.unpack_from(received, offset)
-            yield number, sequence, received[offset + _HEADER.size : offset + length]
+        while offset + HEADER.size <= len(received):
+            length, number, _flags, sequence, _pid = HEADER.unpack_from(received, offset)
+            yield number, sequence, received[offset + HEADER.size : offset + length]
             offset += (length + 3) & ~3
 
     def _dump(self, kind: Any, number: int) -> Iterator[Any]:
@@ -235,12 +241,12 @@ class Netlink:
         while True:
             received = self._sock.recv(1 << 18)
             offset = 0
-            while offset + _HEADER.size <= len(received):
-                length, found, *_rest = _HEADER.unpack_from(received, offset)
+            while offset + HEADER.size <= len(received):
+                length, found, *_rest = HEADER.unpack_from(received, offset)
                 if found == _DONE:
                     return
                 if found == _ERROR:
-                    (code,) = struct.unpack_from("=i", received, offset + _HEADER.size)
+                    (code,) = struct.unpack_from("=i", received, offset + HEADER.size)
                     raise Refusal(f"the kernel refuses to list: {os.strerror(-code)}")
                 message = kind(received[offset : offset + length])
                 message.decode()
@@ -251,16 +257,11 @@ class Netlink:
         """What the kernel says of an interface of this socket's namespace, by name or number:
         struct ifinfomsg and attributes. Raises Refusal when there is none.
         """
-        self._sequence += 1
         if isinstance(which, int):
-            body = _INTERFACE.pack(0, 0, 0, which, 0, 0)
+            message = link_message(_GETLINK, 0, index=which)
         else:
-            name = which.encode() + b"\0"
-            attribute = struct.pack("=HH", 4 + len(name), _IFLA_IFNAME) + name
-            body = _INTERFACE.pack(0, 0, 0, 0, 0, 0)
-            body += attribute.ljust((len(attribute) + 3) & ~3, b"\0")
-        length = _HEADER.size + len(body)
-        self._sock.send(_HEADER.pack(length, _GETLINK, _REQUEST, self._sequence, 0) + body)
+            message = link_message(_GETLINK, 0, words(IFLA_IFNAME, which))
+        self._sock.send(self._encode(message))
         while True:
             for number, sequence, answer in self._messages():
                 if sequence != self._sequence:
@@ -274,7 +275,7 @@ class Netlink:
         """The number of an interface of this socket's namespace. Raises Refusal when there is none
         of that name.
         """
-        return int(_INTERFACE.unpack_from(self.link(name))[3])
+        return int(INTERFACE.unpack_from(self.link(name))[3])
 
     def interfaces(self) -> list[Interface]:
         """All interfaces of the namespace."""

@@ -26,17 +26,23 @@ from linkspan.engine.netlink import (
     ACK,
     CREATE_EXCLUSIVELY,
     CREATE_OR_REPLACE,
+    IFLA_IFNAME,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
+    NEWLINK,
     Request,
+    hardware,
     message_of,
     set_link,
+    veth_peer,
 )
+from linkspan.engine.packed import link_message, whole, words
 from linkspan.model.kernel_options import Attributes, to_kernel
 from linkspan.model.options import OptionScope, Plain, SpanningTree
 
-_NEWLINK: Final = 16
 _NEWNEIGH, _DELNEIGH = 28, 29
 _AF_BRIDGE: Final = 7
-_IFF_UP: Final = 0x1
+_IFLA_MASTER: Final = 10
 _NUD_NOARP: Final = 0x40
 _NTF_MASTER, _NTF_STICKY = 0x04, 0x40
 
@@ -76,7 +82,7 @@ def port_attributes(link: bytes) -> Attributes:
 
 
 def _info_attributes(link: bytes, name: str) -> Attributes:
-    header = struct.pack("=LHHLL", 16 + len(link), _NEWLINK, 0, 0, 0)
+    header = struct.pack("=LHHLL", 16 + len(link), NEWLINK, 0, 0, 0)
     message = ifinfmsg(header + link)
     message.decode()
     info = message.get_attr("IFLA_LINKINFO")
@@ -93,7 +99,7 @@ def add_bridge(name: str, mac: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)]
-    message = message_of(ifinfmsg, _NEWLINK, ACK | CREATE_EXCLUSIVELY, {}, attributes)
+    message = message_of(ifinfmsg, NEWLINK, ACK | CREATE_EXCLUSIVELY, {}, attributes)
     return Request(f"make the bridge {name}", message)
 
 
@@ -119,36 +125,22 @@ def _set_bridge(name: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    words = ", ".join(f"{option} to {value}" for option, value in values.items())
-    return Request(f"set {words} on {name}", message_of(ifinfmsg, _NEWLINK, ACK, {}, attributes))
+    message = message_of(ifinfmsg, NEWLINK, ACK, {}, attributes)
+    return Request(f"set {_in_words(values)} on {name}", message)
 
 
 def add_port(name: str, bridge: int, peer: str, peer_network: int, mac: str, mtu: int) -> Request:
     """A veth pair: `name` here, up and a port of the bridge with that number; `peer`, with that
     MAC, in the namespace of the descriptor.
     """
-    far = {
-        "attrs": [
-            ("IFLA_IFNAME", peer),
-            ("IFLA_ADDRESS", mac),
-            ("IFLA_MTU", mtu),
-            ("IFLA_NET_NS_FD", peer_network),
-        ]
-    }
-    info = {
-        "attrs": [
-            ("IFLA_INFO_KIND", "veth"),
-            ("IFLA_INFO_DATA", {"attrs": [("VETH_INFO_PEER", far)]}),
-        ]
-    }
-    attributes = [
-        ("IFLA_IFNAME", name),
-        ("IFLA_MTU", mtu),
-        ("IFLA_MASTER", bridge),
-        ("IFLA_LINKINFO", info),
-    ]
-    fields = {"flags": _IFF_UP, "change": _IFF_UP}
-    message = message_of(ifinfmsg, _NEWLINK, ACK | CREATE_EXCLUSIVELY, fields, attributes)
+    far = veth_peer(
+        words(IFLA_IFNAME, peer),
+        hardware(mac),
+        whole(IFLA_MTU, mtu),
+        whole(IFLA_NET_NS_FD, peer_network),
+    )
+    near = (words(IFLA_IFNAME, name), whole(IFLA_MTU, mtu), whole(_IFLA_MASTER, bridge))
+    message = link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, *near, far, up=True)
     return Request(f"make the veth pair {name} - {peer}", message)
 
 
@@ -156,15 +148,15 @@ def set_master(name: str, bridge: int | None) -> Request:
     """Make an interface a port of the bridge with that number, or of none. Its options as a port
     are new then, its FDB entries gone.
     """
-    attributes = [("IFLA_IFNAME", name), ("IFLA_MASTER", bridge or 0)]
-    words = f"release {name} from its bridge" if bridge is None else f"make {name} a port"
-    return Request(words, message_of(ifinfmsg, _NEWLINK, ACK, {}, attributes))
+    purpose = f"release {name} from its bridge" if bridge is None else f"make {name} a port"
+    parts = (words(IFLA_IFNAME, name), whole(_IFLA_MASTER, bridge or 0))
+    return Request(purpose, link_message(NEWLINK, ACK, *parts))
 
 
 def move_link(name: str, network: int) -> Request:
     """Move an interface into the namespace of a descriptor; it is down there, and no port."""
-    attributes = [("IFLA_IFNAME", name), ("IFLA_NET_NS_FD", network)]
-    return Request(f"move {name}", message_of(ifinfmsg, _NEWLINK, ACK, {}, attributes))
+    parts = (words(IFLA_IFNAME, name), whole(IFLA_NET_NS_FD, network))
+    return Request(f"move {name}", link_message(NEWLINK, ACK, *parts))
 
 
 def set_port(name: str, values: Mapping[str, Plain]) -> Request:
@@ -176,8 +168,12 @@ def set_port(name: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    words = ", ".join(f"{option} to {value}" for option, value in values.items())
-    return Request(f"set {words} on {name}", message_of(ifinfmsg, _NEWLINK, ACK, {}, attributes))
+    message = message_of(ifinfmsg, NEWLINK, ACK, {}, attributes)
+    return Request(f"set {_in_words(values)} on {name}", message)
+
+
+def _in_words(values: Mapping[str, Plain]) -> str:
+    return ", ".join(f"{option} to {value}" for option, value in values.items())
 
 
 def set_entry(port: int, mac: str, vlan: int, sticky: bool) -> Request:
