@@ -38,7 +38,7 @@ def test_two_hundred_containers_on_one_bridge(machine: Machine) -> None:
     entries = json.loads(machine.linkspan("fdb", "many", "--json").stdout)["br0"]
     learned = {entry["port"] for entry in entries if entry["kind"] == "learned"}
     assert learned == {f"c{number}.eth0" for number in range(1, CONTAINERS + 1)}
-    snapshot = json.loads(machine.linkspan("show", "--json").stdout)
+    snapshot = json.loads(machine.linkspan("show", "many", "--json").stdout)
     assert len(snapshot["nodes"]) == CONTAINERS + 1
     assert len(snapshot["bridges"][0]["ports"]) == CONTAINERS + 1
     machine.linkspan("down", "many")

@@ -87,18 +87,11 @@ def _count(number: int, thing: str) -> str:
 @LAB
 @JSON
 def show(lab: str | None, as_json: bool) -> None:
-    """Show a picture of a lab, then its ports, addresses and counters; without LAB, the only lab,
-    or a list when there are several."""
-    from linkspan.lab.find import places
-
-    if lab is None and len(found := places()) != 1:
-        labs = [{"name": place.name, "running": place.is_alive} for place in found]
-        if as_json:
-            _print_json({"labs": labs})
-        for place in [] if as_json else labs:
-            click.echo(f"{place['name']}  {'running' if place['running'] else 'stale'}")
-        if not as_json and not labs:
-            click.echo("there is no lab; linkspan up FILE makes one")
+    """Show a picture of a lab, then its ports, addresses and counters. Without LAB, show the
+    machine as it is, whoever made it: bridges, interfaces, routes, namespaces, and which labs
+    there are."""
+    if lab is None:
+        _show_host(as_json)
         return
     from linkspan.view import picture, tables
 
@@ -113,6 +106,17 @@ def show(lab: str | None, as_json: bool) -> None:
         tables.drops_table(snapshot),
     ]
     click.echo("\n\n".join(part for part in parts if part))
+
+
+def _show_host(as_json: bool) -> None:
+    from linkspan.lab.host import observe_host
+    from linkspan.view.host import host_text
+
+    snapshot = observe_host()
+    if as_json:
+        _print_json(snapshot)
+    else:
+        click.echo(host_text(snapshot, columns=_columns(), ascii=not _speaks_utf8()))
 
 
 def _observe(lab: str | None) -> Any:

@@ -95,7 +95,7 @@ def find_node(text: str) -> tuple[Place, str]:
             Fault(
                 f"the lab {place.name} has no node named {node!r}",
                 expected=f"one of {', '.join(nodes)}",
-                next_step="linkspan show lists them",
+                next_step=f"linkspan show {place.name} lists them",
             )
         )
     return place, node

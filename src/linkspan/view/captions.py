@@ -76,7 +76,7 @@ def bridge_lines(bridge: BridgeSnapshot) -> list[str]:
 
 def stack_lines(lab: LabSnapshot, bridge: BridgeSnapshot) -> list[str]:
     lines = [f"{bridge.node}: network stack"]
-    addresses = _worth_showing(bridge.addresses)
+    addresses = worth_showing(bridge.addresses)
     lines += [f"{bridge.name}  {addresses[0]}"] if addresses else [f"{bridge.name}  no address"]
     lines += [f"{'':<{len(bridge.name)}}  {address}" for address in addresses[1:]]
     if not addresses:
@@ -118,7 +118,7 @@ def hanging_from(lab: LabSnapshot, bridge: BridgeSnapshot, port: PortSnapshot) -
     else:
         end = _ENDS.get(port.kind, port.kind)
         lines = [end, *([interface_name] if interface_name else [])]
-    address = ", ".join(_worth_showing(interface.addresses)) if interface else ""
+    address = ", ".join(worth_showing(interface.addresses)) if interface else ""
     row = (
         f"{port.number:>3}",
         lines[0],
@@ -138,7 +138,7 @@ def hanging_from(lab: LabSnapshot, bridge: BridgeSnapshot, port: PortSnapshot) -
 def interface_lines(interface: InterfaceSnapshot) -> list[str]:
     state = interface_state(interface)
     name = interface.name if state == "up" else f"{interface.name} ({state})"
-    return [name, *(_worth_showing(interface.addresses) or ["no address"]), interface.mac]
+    return [name, *(worth_showing(interface.addresses) or ["no address"]), interface.mac]
 
 
 def _rest_lines(lab: LabSnapshot, node: NodeSnapshot, shown: set[str]) -> list[str]:
@@ -153,7 +153,7 @@ def _rest_lines(lab: LabSnapshot, node: NodeSnapshot, shown: set[str]) -> list[s
         elif interface.bridge:
             where = f"on {interface.bridge}"
         else:
-            where = ", ".join(_worth_showing(interface.addresses)) or "no address"
+            where = ", ".join(worth_showing(interface.addresses)) or "no address"
         state = interface_state(interface)
         lines.append(f"+ {interface.name} {where}" + ("" if state == "up" else f" ({state})"))
     if len(lines) <= LARGEST_REST:
@@ -180,7 +180,7 @@ def _port_interface(
     return here[0] if len(here) == 1 else None
 
 
-def _worth_showing(addresses: Iterable[str]) -> list[str]:
+def worth_showing(addresses: Iterable[str]) -> list[str]:
     every = list(addresses)
     return [address for address in every if not address.lower().startswith("fe80:")] or every
 

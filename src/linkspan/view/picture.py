@@ -14,6 +14,7 @@ on no bridge come last.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
 
@@ -55,6 +56,16 @@ _RAIL_ROOM: Final = 4
 _NARROWEST: Final = 40
 
 
+@dataclass(frozen=True, slots=True)
+class SwitchWords:
+    """What stands in and above the box of one bridge."""
+
+    bridge: list[str]
+    stack: list[str]
+    own_wire: tuple[list[str], bool]
+    """Labels of the wire between stack and bridge, and whether it is cut."""
+
+
 def picture(lab: LabSnapshot, columns: int = 100, ascii: bool = False) -> str:
     """Draw the lab in lines of at most `columns` characters (40 or more).
 
@@ -75,8 +86,14 @@ def _draw_bridge(lab: LabSnapshot, bridge: BridgeSnapshot, columns: int) -> list
     hangings = [
         hanging_from(lab, bridge, port) for port in bridge.ports if port.number != HOST_PORT
     ]
-    text = fold(bridge_lines(bridge), columns - FRAME)
-    stack = fold(stack_lines(lab, bridge), columns - FRAME)
+    words = SwitchWords(bridge_lines(bridge), stack_lines(lab, bridge), own_wire(lab, bridge))
+    return draw_switch(words, hangings, columns)
+
+
+def draw_switch(words: SwitchWords, hangings: Sequence[Hanging], columns: int) -> list[str]:
+    """The lines of one bridge with its stack above and what hangs from its ports below."""
+    text = fold(words.bridge, columns - FRAME)
+    stack = fold(words.stack, columns - FRAME)
     stack_width = FRAME + max(map(len, stack))
     as_list = len(hangings) > LARGEST_ROWS
     rows, indent = ([], 0) if as_list else _rows(hangings, columns)
@@ -87,7 +104,7 @@ def _draw_bridge(lab: LabSnapshot, bridge: BridgeSnapshot, columns: int) -> list
     )
     left = (width - stack_width) // 2
     middle = left + stack_width // 2
-    own = wire(*own_wire(lab, bridge))
+    own = wire(*words.own_wire)
     lines = [" " * left + line for line in box(stack, stack_width, wire_below=stack_width // 2)]
     lines += [clip(" " * middle + line, columns) for line in own]
     lines += bridge_box(text, width, middle)

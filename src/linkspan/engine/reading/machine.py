@@ -56,7 +56,7 @@ def _read() -> HostSnapshot:
         _described(read.get(number) or _closed(number), found)
         for number, found in seen.namespaces.items()
     ]
-    unread = (f"processes that may not be looked into: {seen.closed}",) if seen.closed else ()
+    unread = (f"processes that may not be looked into ({seen.closed})",) if seen.closed else ()
     return HostSnapshot(namespaces=tuple(with_holders(namespaces, seen.taps)), unread=unread)
 
 
