@@ -23,12 +23,13 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from statistics import median
 
 from bench.contenders import CONTENDERS
 from bench.contenders.base import Contender, Wired
 from bench.crowd import PAIRS, measure_crowd
 from bench.figures import Measure, Sample
-from bench.measure import Durations, measure_pair
+from bench.measure import Durations, measure_pair, share_of_others
 from bench.report import Entrant, Report, circumstances_now, render
 from bench.stage import Stage, TrialError, build_tools, sweep_stale_folders
 
@@ -52,7 +53,7 @@ class Series:
 # The ports of a bridge in the kernel's speed; for the others, taking turns costs more than a port.
 SCALED = frozenset({"linkspan_cache", "linkspan_plain", "veth", "kernel_bridge"})
 ONE_PAIR = Series(1, measure_pair, rounds=7, limit=480.0)
-CROWD = Series(PAIRS, measure_crowd, rounds=3, limit=400.0, only=SCALED)
+CROWD = Series(PAIRS, measure_crowd, rounds=2, limit=300.0, only=SCALED)
 QUICK_PAIR = Series(1, measure_pair, rounds=1, limit=90.0)
 
 
@@ -62,6 +63,8 @@ class Record:
 
     samples: list[Sample] = field(default_factory=list)
     troubles: dict[str, str] = field(default_factory=dict)
+    others: list[float] = field(default_factory=list)
+    """What part of the machine others used, before each trial."""
     rounds: int = 0
 
 
@@ -104,6 +107,7 @@ def run_series(
         turn = number % max(1, len(contenders))
         for contender in (*contenders[turn:], *contenders[:turn]):
             if contender.name in series.only - record.troubles.keys():
+                record.others.append(share_of_others())
                 try_out(contender, tools, durations, series, record)
         record.rounds += 1
         longest = max(longest, time.monotonic() - start)
@@ -146,7 +150,7 @@ def measure(
     contenders: Sequence[Contender], durations: Durations, plan: Sequence[Series]
 ) -> tuple[Report, bool]:
     """A whole run: the report, and whether every present contender came through."""
-    begin, load = time.monotonic(), os.getloadavg()[0]
+    begin = time.monotonic()
     absent = {c.name: why for c in contenders if (why := c.missing())}
     present = [contender for contender in contenders if contender.name not in absent]
     with tempfile.TemporaryDirectory(prefix=f"linkspan-bench-{os.getpid()}-") as folder:
@@ -167,7 +171,8 @@ def measure(
     )
     seconds = time.monotonic() - begin
     rounds = tuple(record.rounds for record in records)
-    now = circumstances_now(load, rounds, seconds, str(durations))
+    others = median([share for record in records for share in record.others] or [0.0])
+    now = circumstances_now(others, rounds, seconds, str(durations))
     samples = tuple(sample for record in records for sample in record.samples)
     notes = NOTES.read_text(encoding="utf-8") if NOTES.exists() else ""
     return Report(now, entrants, samples, notes=notes), not any(r.troubles for r in records)

@@ -64,6 +64,14 @@ def machine_cpu_seconds() -> float:
     return (user + nice + system + irq + softirq) / TICKS
 
 
+def share_of_others(seconds: float = 0.25) -> float:
+    """What part of all cores is busy while the bench only waits: how disturbed its figures are."""
+    before, begin = machine_cpu_seconds(), time.monotonic()
+    time.sleep(seconds)
+    busy = (machine_cpu_seconds() - before) / (time.monotonic() - begin)
+    return min(1.0, busy / (os.cpu_count() or 1))
+
+
 def memory_mebibytes(pids: tuple[int, ...]) -> float:
     """Proportional set size of processes: shared pages count by their share."""
     kibibytes = 0

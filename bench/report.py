@@ -36,7 +36,8 @@ class Entrant:
 class Circumstances:
     """Where, when and how long was measured.
 
-    `load` is what else the machine did: its load average over the minute before the first round.
+    `others` is what else the machine did: the part of all its cores that was busy between trials,
+    the median.
     `rounds` are those of one pair, then those of a hundred where they were made.
     """
 
@@ -45,7 +46,7 @@ class Circumstances:
     cores: int
     kernel: str
     python: str
-    load: float
+    others: float
     rounds: tuple[int, ...]
     seconds: float
     durations: str
@@ -63,7 +64,7 @@ class Report:
 
 
 def circumstances_now(
-    load: float, rounds: tuple[int, ...], seconds: float, durations: str
+    others: float, rounds: tuple[int, ...], seconds: float, durations: str
 ) -> Circumstances:
     """The machine as it is, at the present time."""
     described = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
@@ -74,7 +75,7 @@ def circumstances_now(
         cores=os.cpu_count() or 1,
         kernel=platform.release(),
         python=platform.python_version(),
-        load=load,
+        others=others,
         rounds=rounds,
         seconds=seconds,
         durations=durations,
@@ -187,7 +188,7 @@ def render(report: Report) -> str:
     )
     head = (
         f"{where.date} · {where.processor}, {where.cores} cores · Linux {where.kernel} · "
-        f"Python {where.python} · load before {where.load:.2f}\n\n"
+        f"Python {where.python} · others use {where.others:.0%} of it\n\n"
         f"{rounds} in {where.seconds:.0f} s; in each, every contender once, in changing order, "
         f"on fresh namespaces. {where.durations}"
     )

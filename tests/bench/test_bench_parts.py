@@ -169,7 +169,7 @@ def test_the_report_reads_as_its_golden_file() -> None:
             cores=2,
             kernel="6.18",
             python="3.11.7",
-            load=0.25,
+            others=0.25,
             rounds=(3, 1),
             seconds=41.6,
             durations="TCP 2 s.",
