@@ -22,7 +22,7 @@ from linkspan.plan.change import Change
 from linkspan.sandbox.namespaces import inside
 
 BRIDGE_MAC = "02:00:00:00:00:b0"
-PLACES = {"br0": "host", "br1": "host", "far": "other"}
+PLACES = {"br0": "host", "br1": "host", "br2": "host", "far": "other"}
 """Nodes of the bridges."""
 
 NAMES = {("web", "eth0"): "web.eth0", ("db", "eth0"): "db.eth0", ("host", "eth9"): "host.eth9"}

@@ -2,7 +2,7 @@
 
 pyroute2's classes turn a message into bytes in 50 to 160 microseconds, the kernel carries out most
 of them in less. The few requests that are made for every interface of a lab are simple enough to
-be packed here in a fiftieth of that; all others go through pyroute2, which knows every attribute.
+be packed here in a tenth of that; all others go through pyroute2, which knows every attribute.
 
 Source of the protocol: netlink(7), rtnetlink(7), include/uapi/linux/{netlink,rtnetlink,if_link}.h.
 """

@@ -8,9 +8,8 @@ names of a lab come to be worked out differently.
 
 Nothing is kept open between two changes: what `carry_out` has done is in force when it returns.
 What is to be removed and is not there any more is removed; what is there and carries another
-mark, or none, is not touched. But an interface can't be made and marked in one step, so one that
-was made and not marked when linkspan was killed is known by its kind and the MAC that the lab
-gives it.
+mark, or none, is not touched (`ownership`). A change that was broken off at any point can be
+carried out again, or taken back.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final
 
 from linkspan.engine.kernel.links import Link, look, port_speed
 from linkspan.engine.kernel.messages import (
@@ -32,7 +31,8 @@ from linkspan.engine.kernel.messages import (
     set_master,
     set_port,
 )
-from linkspan.engine.netlink import Netlink, delete_link, set_link, without_ipv6_address
+from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
+from linkspan.engine.netlink import Netlink, set_link, without_ipv6_address
 from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
 from linkspan.model.kernel_options import changed, derived_cost
@@ -55,18 +55,6 @@ from linkspan.sandbox.namespaces import inside
 
 _NETFILTER: Final = Path("/proc/sys/net/bridge")
 _CALLS: Final = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables")
-
-
-class _Recipe(NamedTuple):
-    """How an interface of ours is made: who it is, its kind, its MAC."""
-
-    identity: str
-    kind: str
-    mac: str
-
-    def left_unfinished(self, link: Link) -> bool:
-        """Whether the interface was made so and not marked any more."""
-        return link.alias is None and (link.kind, link.mac) == (self.kind, self.mac)
 
 
 class KernelEngine:
@@ -106,20 +94,22 @@ class KernelEngine:
         elif before is not None and after is not None:
             self._change_bridge(key.bridge, before, after)
         elif before is not None:
-            self._delete(before.node, key.bridge, _Recipe(key.bridge, "bridge", before.mac))
+            recipe = Recipe(self._mark(key.bridge), "bridge", before.mac)
+            delete(self._site.netlink(before.node), key.bridge, recipe)
 
     def _add_bridge(self, name: str, wanted: Bridge) -> None:
         netlink = self._site.netlink(wanted.node)
         if self._site.scope is Scope.SANDBOX:
             with inside(self._site.network(wanted.node)):
                 keep_from_netfilter()
-        self._remove_unfinished(wanted.node, name, _Recipe(name, "bridge", wanted.mac))
+        mark = self._mark(name)
+        remove_unfinished(netlink, name, Recipe(mark, "bridge", wanted.mac))
         netlink.run([add_bridge(name, wanted.mac, wanted.options)])
-        netlink.run(fix_bridge(name, wanted.mtu, str(self._mark(name))))
+        netlink.run(fix_bridge(name, wanted.mtu, str(mark)))
 
     def _change_bridge(self, name: str, before: Bridge, after: Bridge) -> None:
         netlink = self._site.netlink(after.node)
-        self._owned(look(netlink, name), name, name)
+        owned(look(netlink, name), name, self._mark(name))
         if options := changed(OptionScope.BRIDGE, before.options, after.options):
             netlink.run(set_bridge(name, options))
         if (before.mac, before.mtu) != (after.mac, after.mtu):
@@ -137,21 +127,20 @@ class KernelEngine:
         netlink, bridge = self._find_bridge(wanted.bridge)
         name = self._names[key.node, key.interface]
         network = self._site.network(key.node)
-        identity = port_name(key.node, key.interface)
-        mark = str(self._mark(identity))
-        self._remove_unfinished(key.node, key.interface, _Recipe(identity, "veth", wanted.mac))
+        mark = self._mark_of(key)
+        far = self._site.netlink(key.node)
+        remove_unfinished(far, key.interface, Recipe(mark, "veth", wanted.mac))
         netlink.run([add_port(name, bridge.index, key.interface, network, wanted.mac, wanted.mtu)])
-        netlink.run([set_link(name, alias=mark)])
+        netlink.run([set_link(name, alias=str(mark))])
         keep_from_addresses(netlink, name)
         self._set_port(wanted.bridge, name, changed(OptionScope.PORT, {}, wanted.options))
-        self._site.netlink(key.node).run([set_link(key.interface, alias=mark)])
+        far.run([set_link(key.interface, alias=str(mark))])
 
     def _change_port(self, key: PortKey, before: Port, after: Port) -> None:
-        # A port that other hands took out of its bridge is on none, but still beside it.
-        place = self._places.get(before.bridge, self._places[after.bridge])
-        netlink, near = self._near(key, place)
+        place, near = self._near(key, before.bridge)
+        netlink = self._site.netlink(place)
         if before.bridge != after.bridge:
-            netlink = self._move_port(netlink, near.name, place, after.bridge)
+            netlink = self._move_port(near.name, place, after.bridge)
             options = changed(OptionScope.PORT, {}, after.options)
         else:
             options = changed(OptionScope.PORT, before.options, after.options)
@@ -163,23 +152,22 @@ class KernelEngine:
             far = self._site.netlink(key.node)
             far.run([set_link(key.interface, mac=after.mac, mtu=after.mtu)])
 
-    def _move_port(self, netlink: Netlink, near: str, place: str, after: str) -> Netlink:
+    def _move_port(self, near: str, place: str, after: str) -> Netlink:
         """To another bridge; into its node's namespace where that is another one. The node's end
         stays as it is, with its addresses and everybody's connections.
         """
         target, bridge = self._find_bridge(after)
         if place != self._places[after]:
-            netlink.run([set_master(near, None)])
-            netlink.run([move_link(near, self._site.network(self._places[after]))])
-            target.run([set_master(near, bridge.index), set_link(near, up=True)])
-            keep_from_addresses(target, near)
-        else:
-            target.run([set_master(near, bridge.index)])
+            network = self._site.network(self._places[after])
+            self._site.netlink(place).run([set_master(near, None), move_link(near, network)])
+        # An interface is down where it was moved to, and its address mode is the usual one.
+        target.run([set_master(near, bridge.index), set_link(near, up=True)])
+        keep_from_addresses(target, near)
         return target
 
     def _delete_port(self, key: PortKey, before: Port) -> None:
-        identity = port_name(key.node, key.interface)
-        self._delete(key.node, key.interface, _Recipe(identity, "veth", before.mac))
+        recipe = Recipe(self._mark_of(key), "veth", before.mac)
+        delete(self._site.netlink(key.node), key.interface, recipe)
 
     def _uplink(self, key: UplinkKey, before: Uplink | None, after: Uplink | None) -> None:
         netlink = self._site.netlink(key.node)
@@ -204,7 +192,7 @@ class KernelEngine:
         found = look(netlink, bridge)
         if nic.master is None:
             return
-        if found is None or nic.master != self._owned(found, bridge, bridge).index:
+        if found is None or nic.master != owned(found, bridge, self._mark(bridge)).index:
             raise Refusal(f"{nic.name} is not a port of {bridge} any more, but of something else")
         netlink.run([set_master(nic.name, None)])
 
@@ -228,61 +216,37 @@ class KernelEngine:
     def _mark(self, identity: str) -> Mark:
         return Mark(self._site.lab, identity)
 
+    def _mark_of(self, key: PortKey) -> Mark:
+        return self._mark(port_name(key.node, key.interface))
+
     def _find_bridge(self, name: str) -> tuple[Netlink, Link]:
         """A bridge of ours and the socket of its namespace. Raises Refusal."""
         netlink = self._site.netlink(self._places[name])
-        return netlink, self._owned(look(netlink, name), name, name)
+        return netlink, owned(look(netlink, name), name, self._mark(name))
 
-    def _near(self, key: PortKey, place: str) -> tuple[Netlink, Link]:
-        """The bridge's end of a port, and the socket of the node `place`, on which the bridge is.
-        Raises Refusal.
+    def _near(self, key: PortKey, bridge: str) -> tuple[str, Link]:
+        """The bridge's end of a port and the node that it lies on: that of its bridge, or, when
+        other hands took it out or a move was broken off, that of any other. Raises Refusal.
         """
-        identity = port_name(key.node, key.interface)
-        far = self._owned(
-            look(self._site.netlink(key.node), key.interface), key.interface, identity
-        )
-        netlink = self._site.netlink(place)
-        near = look(netlink, far.peer) if far.peer is not None else None
-        return netlink, self._owned(near, f"the bridge's end of {identity}", identity)
+        mark = self._mark_of(key)
+        far = owned(look(self._site.netlink(key.node), key.interface), key.interface, mark)
+        first = [self._places[bridge]] if bridge in self._places else []
+        for place in dict.fromkeys([*first, *self._places.values()]):
+            near = look(self._site.netlink(place), far.peer or 0)
+            if near is None or (place, near.index) == (key.node, far.index):
+                continue
+            if (near.alias, near.kind) == (str(mark), "veth"):
+                return place, near
+        raise Refusal(f"the bridge's end of {mark.id} is not there any more")
 
     def _device(self, bridge: str, port: str) -> tuple[Netlink, int]:
         """The interface that is a bridge's port: of a node's interface, or an uplink."""
         node, dot, interface = port.rpartition(".")
         if dot and (node, interface) in self._names:
-            netlink, near = self._near(PortKey(node, interface), self._places[bridge])
-            return netlink, near.index
+            place, near = self._near(PortKey(node, interface), bridge)
+            return self._site.netlink(place), near.index
         netlink = self._site.netlink(self._places[bridge])
         return netlink, netlink.index(port)
-
-    def _owned(self, link: Link | None, name: str, identity: str) -> Link:
-        """The interface, if there is one and it is ours. Raises Refusal."""
-        if link is None:
-            raise Refusal(f"{name} is not there any more")
-        if link.alias != str(self._mark(identity)):
-            raise self._not_ours(link, identity)
-        return link
-
-    def _not_ours(self, link: Link, identity: str) -> Refusal:
-        return Refusal(
-            f"{link.name} is not ours: expected the alias {self._mark(identity)}, "
-            f"found {link.alias or 'none'}"
-        )
-
-    def _delete(self, node: str, name: str, recipe: _Recipe) -> None:
-        """Delete an interface of a node that is ours; one that is gone is deleted already."""
-        netlink = self._site.netlink(node)
-        link = look(netlink, name)
-        if link is None:
-            return
-        if link.alias != str(self._mark(recipe.identity)) and not recipe.left_unfinished(link):
-            raise self._not_ours(link, recipe.identity)
-        netlink.run([delete_link(name)])
-
-    def _remove_unfinished(self, node: str, name: str, recipe: _Recipe) -> None:
-        netlink = self._site.netlink(node)
-        link = look(netlink, name)
-        if link is not None and recipe.left_unfinished(link):
-            netlink.run([delete_link(name)])
 
     def _set_port(self, bridge: str, name: str, options: dict[str, Plain]) -> None:
         """Set options of a port; a cost that is left to the kernel again is what it derives."""
