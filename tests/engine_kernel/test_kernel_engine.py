@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.engine.networks import namespace, needs_root
+from tests.engine.networks import needs_root
 from tests.engine_kernel.bridge_in_kernel import (
     BRIDGE_MAC,
     KernelLab,
@@ -19,7 +19,6 @@ from tests.engine_kernel.bridge_in_kernel import (
 from tests.machine import wait_until
 
 from linkspan.engine.kernel.engine import KernelEngine
-from linkspan.engine.kernel.links import look, port_speed
 from linkspan.errors import Bug, Refusal
 from linkspan.model.state import (
     AddressKey,
@@ -334,15 +333,3 @@ def test_nothing_is_left_open(lab: KernelLab) -> None:
     engine.settle()
     engine.close()
     assert lab.links("host") == {"br0"}
-
-
-def test_speed_of_an_interface() -> None:
-    with namespace() as network, inside(network):
-        assert port_speed("absent") is None
-    with kernel_lab(["host", "web"]) as lab:
-        lab.add_bridge()
-        lab.add_port("web")
-        with inside(lab.networks["host"]):
-            assert port_speed("web.eth0") == 10_000
-        found = look(lab.site.netlink("host"), "absent")
-        assert found is None

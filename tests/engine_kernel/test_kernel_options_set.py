@@ -18,10 +18,12 @@ from tests.engine_kernel.bridge_in_kernel import KernelLab, a_bridge, a_port, ke
 
 from linkspan.engine.kernel.capabilities import probe
 from linkspan.engine.kernel.messages import bridge_attributes, port_attributes
-from linkspan.engine.reading.dump import attributes
+from linkspan.engine.reading.dump import Dumps, attributes
+from linkspan.engine.reading.links import read_interfaces
 from linkspan.model.kernel_options import from_kernel
 from linkspan.model.options import BY_NAME, OPTIONS, OptionScope
 from linkspan.model.state import BridgeKey, PortKey
+from linkspan.sandbox.namespaces import inside
 
 pytestmark = needs_root
 BRIDGE, PORT = OptionScope.BRIDGE, OptionScope.PORT
@@ -155,10 +157,17 @@ def raw_attribute(lab: KernelLab, name: str, scope: OptionScope, number: int) ->
 
 
 def read_back(lab: KernelLab, scope: OptionScope) -> dict[str, Any]:
+    """The options as pyroute2 decodes them, and as the reading of whole namespaces does."""
     netlink = lab.site.netlink("host")
+    with inside(lab.networks["host"]), Dumps() as dumps:
+        found = {interface.name: interface for interface in read_interfaces(dumps)}
     if scope is BRIDGE:
-        return from_kernel(BRIDGE, bridge_attributes(netlink.link("br0")))
-    return from_kernel(PORT, port_attributes(netlink.link("web.eth0")), {"cost": 2})
+        options = from_kernel(BRIDGE, bridge_attributes(netlink.link("br0")))
+        assert found["br0"].bridge_options == options
+    else:
+        options = from_kernel(PORT, port_attributes(netlink.link("web.eth0")), {"cost": 2})
+        assert found["web.eth0"].port_options == options
+    return options
 
 
 def values(scope: OptionScope) -> st.SearchStrategy[dict[str, Any]]:

@@ -19,7 +19,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from linkspan.engine.kernel.links import Link, look, port_speed
+from linkspan.engine.kernel.links import Link, look
 from linkspan.engine.kernel.messages import (
     add_bridge,
     add_port,
@@ -33,6 +33,7 @@ from linkspan.engine.kernel.messages import (
 )
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
 from linkspan.engine.netlink import Netlink, set_link, without_ipv6_address
+from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
 from linkspan.model.kernel_options import changed, derived_cost
@@ -252,8 +253,9 @@ class KernelEngine:
         """Set options of a port; a cost that is left to the kernel again is what it derives."""
         place = self._places[bridge]
         if "cost" in options and options["cost"] is None:
-            with inside(self._site.network(place)):
-                options = {**options, "cost": derived_cost(port_speed(name))}
+            with inside(self._site.network(place)), Dumps() as dumps:
+                speed = dumps.speed(name.encode() + b"\0")
+            options = {**options, "cost": derived_cost(speed)}
         if options:
             self._site.netlink(place).run([set_port(name, options)])
 

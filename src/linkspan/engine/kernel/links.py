@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import fcntl
-import socket
-import struct
-from array import array
 from dataclasses import dataclass
 from typing import Final
 
 from linkspan.engine.netlink import Netlink
+from linkspan.engine.packed import INTERFACE
 from linkspan.engine.reading.dump import attributes, native, text
 from linkspan.errors import Refusal
 from linkspan.types import format_mac
 
 _MAC, _NAME, _MTU, _LINK, _MASTER, _LINKINFO, _ALIAS = 1, 3, 4, 5, 10, 18, 20
 _KIND: Final = 1
-_HEADER: Final = struct.Struct("=BBHiII")
-_SIOCETHTOOL, _ETHTOOL_GSET = 0x8946, 0x1
-_UNKNOWN_SPEEDS: Final = (0, 0xFFFF, 0xFFFFFFFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +37,10 @@ def look(netlink: Netlink, which: str | int) -> Link | None:
         answer = netlink.link(which)
     except Refusal:
         return None
-    found = attributes(answer, _HEADER.size)
+    found = attributes(answer, INTERFACE.size)
     info = attributes(found.get(_LINKINFO, b""))
     return Link(
-        index=_HEADER.unpack_from(answer)[3],
+        index=INTERFACE.unpack_from(answer)[3],
         name=text(found[_NAME]),
         kind=text(info.get(_KIND, b"")),
         mac=format_mac(found.get(_MAC, bytes(6))),
@@ -55,19 +49,3 @@ def look(netlink: Netlink, which: str | int) -> Link | None:
         master=native(found[_MASTER]) if _MASTER in found else None,
         peer=native(found[_LINK]) if _LINK in found else None,
     )
-
-
-def port_speed(name: str) -> int | None:
-    """The speed of an interface of the current namespace in Mb/s; None where it is not known
-    (ETHTOOL_GSET, include/uapi/linux/ethtool.h).
-    """
-    command = array("B", struct.pack("=I40x", _ETHTOOL_GSET))
-    place, _ = command.buffer_info()
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        try:
-            fcntl.ioctl(sock, _SIOCETHTOOL, struct.pack("16sP16x", name.encode(), place))
-        except OSError:
-            return None
-    low, high = struct.unpack_from("=12xH14xH", command)
-    speed = high << 16 | low
-    return None if speed in _UNKNOWN_SPEEDS else speed
