@@ -21,13 +21,14 @@ LAYERS = (
     {"sandbox"},
     {"engine"},
     {"view"},
+    {"interop"},
     {"lab"},
     {"cli"},
     {"__init__", "__main__"},
 )
 """From below to above: a package imports only from its own and from lower layers."""
 
-PURE = ("types", "errors", "wire", "bridge", "model", "plan", "view")
+PURE = ("types", "errors", "wire", "bridge", "model", "plan", "view", "interop")
 """Bytes and values in, bytes and values out."""
 
 IMPURE_MODULES = {

@@ -13,6 +13,7 @@ import pytest
 from tests.machine import EXAMPLES, ROOT, Machine
 
 from linkspan.model.host_snapshot import HostSnapshot, Interface, NamespaceSnapshot
+from linkspan.model.load import load
 from linkspan.view.host import host_text
 
 MADE_BY_HAND = """
@@ -137,3 +138,37 @@ def test_ordinary_user_is_told_what_could_not_be_read(ordinary_machine: Machine)
     assert [each for each in snapshot.unread if "may not be looked into" in each]
     assert [each for each in snapshot.host.unread if each.startswith("nftables: ")]
     assert "not read: nftables" in ordinary_machine.linkspan("show").stdout
+
+
+def test_file_of_the_host_loads_and_says_what_there_is(hand_made: Machine) -> None:
+    ip(hand_made, "netns add web", *filter(None, MADE_BY_HAND.splitlines()))
+    path = hand_made.folder / "host.yaml"
+    said = hand_made.linkspan("import", "host", "-o", path).stdout
+    assert said.startswith(f"{path}: 1 bridge, 1 node")
+    snapshot = read(hand_made)
+    topology = load(path)
+    assert hand_made.linkspan("import", "host").stdout == path.read_text()
+    br0 = topology.bridges["br0"]
+    found = interface(snapshot.host, "br0")
+    assert (br0.mac, br0.mtu, br0.up) == (found.mac, found.mtu, found.up)
+    assert br0.address == ("192.168.57.1/24",)
+    eth0 = topology.nodes["web"].ports["eth0"]
+    assert eth0.mac == interface(named(snapshot, "web"), "eth0").mac
+    assert eth0.address == ("192.168.57.2/24",)
+    said_otherwise = path.read_text()
+    for option, value in (found.bridge_options or {}).items():
+        key = option.replace("_", "-")
+        assert getattr(br0, option) == value or f"# without {key}" in said_otherwise
+
+
+def test_file_that_cannot_be_written_is_a_mistake(hand_made: Machine) -> None:
+    ip(hand_made, "link add br0 type bridge")
+    refused = hand_made.linkspan("import", "host", "-o", "/nowhere/host.yaml", status=2)
+    assert "/nowhere/host.yaml: cannot be written: No such file or directory" in refused.stderr
+
+
+def test_host_without_bridges_gives_no_file(hand_made: Machine) -> None:
+    path = hand_made.folder / "host.yaml"
+    refused = hand_made.linkspan("import", "host", "-o", path, status=2)
+    assert "the host has no bridge" in refused.stderr
+    assert not path.exists()

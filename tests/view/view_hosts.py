@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import string
 from typing import Any
 
-from linkspan.model.host_snapshot import Address, FarEnd, Interface, NamespaceSnapshot, PortState
+from hypothesis import strategies as st
+
+from linkspan.model.host_snapshot import (
+    Address,
+    FarEnd,
+    HostSnapshot,
+    Interface,
+    NamespaceSnapshot,
+    PortState,
+)
+
+HOST, WEB, OTHER = 100, 101, 102
 
 
 def link(index: int, name: str, kind: str = "veth", **facts: Any) -> Interface:
@@ -59,3 +71,47 @@ def address(of: Interface, text: str, *flags: str, scope: str = "global") -> Add
 def place(number: int, *interfaces: Interface, **facts: Any) -> NamespaceSnapshot:
     """A namespace."""
     return NamespaceSnapshot(id=number, interfaces=(loopback(), *interfaces), **facts)
+
+
+# machines of any kind
+
+NAMES = st.text(string.printable + "äß\x1b\x9b\u202e", min_size=1, max_size=15)
+KINDS = st.sampled_from(["veth", "tap", "physical", "vxlan", "vlan", "macvlan", "loopback", "odd"])
+FACTS: dict[str, st.SearchStrategy[Any]] = {
+    "kind": KINDS,
+    "up": st.booleans(),
+    "carrier": st.booleans(),
+    "alias": st.none() | NAMES,
+    "mac": st.none() | st.just("02:00:00:00:00:01"),
+    "details": st.sampled_from([{}, {"id": 5}, {"remote": "::"}, {"persistent": 1}]),
+    "peer": st.none()
+    | st.builds(
+        FarEnd,
+        index=st.integers(1, 6),
+        netnsid=st.none() | st.integers(0, 3),
+        namespace=st.none() | st.sampled_from([HOST, WEB, OTHER, 999]),
+    ),
+}
+FEW = st.fixed_dictionaries({}, optional=FACTS)
+
+
+@st.composite
+def hosts(draw: st.DrawFn) -> HostSnapshot:
+    """Machines whose parts fit together by chance only, as when they change while being read."""
+    namespaces: list[NamespaceSnapshot] = []
+    for number in draw(st.permutations([HOST, WEB, OTHER])):
+        br0 = bridge(2, draw(NAMES), up=draw(st.booleans()), carrier=draw(st.booleans()))
+        ports = [
+            port(
+                3 + n, draw(NAMES), br0, n, state=draw(st.sampled_from(["forwarding", "blocking"]))
+            )
+            for n in range(draw(st.integers(0, 15)))
+        ]
+        links = [link(30 + n, draw(NAMES), **draw(FEW)) for n in range(draw(st.integers(0, 4)))]
+        addresses = tuple(address(each, "10.0.0.1/8", draw(NAMES)) for each in links)
+        names = tuple(draw(st.lists(NAMES, max_size=2)))
+        found = place(number, br0, *ports, *links, addresses=addresses, names=names)
+        namespaces.append(found)
+    return HostSnapshot(
+        namespaces=tuple(namespaces), unread=tuple(draw(st.lists(NAMES, max_size=2)))
+    )

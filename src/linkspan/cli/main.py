@@ -208,6 +208,46 @@ def execute(node: str, command: Sequence[str]) -> None:
     sys.exit(execute_in_node(place, name, command[command[:1] == ("--",) :]))
 
 
+@cli.group(name="import")
+def import_() -> None:
+    """Write what other tools made as a file of linkspan's."""
+
+
+@import_.command(name="host")
+@click.option(
+    "-o",
+    "--output",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write; standard output when left out.",
+)
+def import_host(output: Path | None) -> None:
+    """Write the bridges of this machine, and the namespaces on them, as a file; comments say what
+    it could not say."""
+    from linkspan.interop.host import import_host as write
+    from linkspan.lab.host import observe_host
+
+    imported = write(observe_host(), str(output or "-"))
+    if output is None:
+        click.echo(imported.text, nl=False)
+        return
+    _write_file(output, imported.text)
+    what = _count(len(imported.topology.bridges), "bridge")
+    what += f", {_count(len(imported.topology.nodes), 'node')}"
+    if imported.remarks:
+        what += f"; comments say what it could not say ({len(imported.remarks)})"
+    click.echo(f"{output}: {what}")
+
+
+def _write_file(path: Path, text: str) -> None:
+    from linkspan.errors import Fault, Mistake
+
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        fault = Fault(f"{path}: cannot be written: {error.strerror}", next_step="check the path")
+        raise Mistake(fault) from None
+
+
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the file, for editors to complete and check it with."""

@@ -1,0 +1,1 @@
+"""Other tools' languages: what there is on a machine as a file of ours."""
