@@ -126,6 +126,25 @@ def test_far_end_in_a_namespace_that_is_not_among_them_stays_open() -> None:
         assert (peer.namespace, peer.interface) == (None, None)
 
 
+def test_device_that_stands_on_one_of_another_namespace_names_it() -> None:
+    with namespace() as host, namespace() as aside, namespace() as container:
+        veth(host, "card", "far", aside)
+        with inside(host):
+            for line in (
+                "link add mv0 link card type macvlan mode bridge",
+                f"link set mv0 netns /proc/{OWN}/fd/{container}",
+            ):
+                subprocess.run(["ip", *line.split()], check=True)
+        read = read_machine()
+        found = interface(read, container, "mv0")
+        card = interface(read, host, "card").peer
+        assert found.kind == "macvlan"
+        assert found.peer is not None
+        assert (found.peer.namespace, found.peer.interface) == (number(host), "card")
+        assert card is not None
+        assert (card.namespace, card.interface) == (number(aside), "far")
+
+
 def test_taps_of_one_name_are_told_apart() -> None:
     with namespace() as one, namespace() as two:
         taps = []

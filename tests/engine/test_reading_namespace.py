@@ -13,12 +13,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.engine.networks import namespace, needs_root
+from tests.engine.networks import namespace, needs_root, veth
+from tests.engine.stations import wait_until
 
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.user.devices import open_tap
-from linkspan.model.host_snapshot import Interface, NamespaceSnapshot, VlanEntry
+from linkspan.model.host_snapshot import Interface, NamespaceSnapshot, Querier, VlanEntry
 from linkspan.model.names import Mark
 from linkspan.sandbox.namespaces import inside
 
@@ -69,8 +70,12 @@ route add unreachable fd98::/32
 neigh add 192.168.57.20 lladdr 02:00:00:00:00:20 dev br0
 neigh add fd00:57::20 lladdr 02:00:00:00:00:21 dev br0 router
 neigh add proxy fd00:57::99 dev br0
+link set p1 type bridge_slave mcast_router 2
 """
 BRIDGE_COMMANDS = """
+mdb add dev br0 port p1 grp 239.1.1.1 permanent
+mdb add dev br0 port p1 grp 01:02:03:04:05:06 permanent
+mdb add dev br1 port p2 grp ff05::5 temp
 fdb add 02:00:00:00:00:31 dev p1 master static
 fdb add 02:00:00:00:00:32 dev p2 master sticky static
 fdb add 02:00:00:00:00:33 dev vx self dst 192.0.2.10
@@ -196,7 +201,12 @@ def test_bridge_and_port_options_are_those_of_ip(read: NamespaceSnapshot) -> Non
         assert short(port.root_id) == slave["root_id"]
     assert found["br0"].bridge_options == {"ageing_time": 60.0, "stp": "stp", "priority": 4096}
     assert found["br1"].bridge_options == {}
-    assert found["p1"].port_options == {"hairpin": True, "isolated": True, "cost": 7}
+    assert found["p1"].port_options == {
+        "hairpin": True,
+        "isolated": True,
+        "cost": 7,
+        "multicast_router": "permanent",
+    }
     assert found["p2"].port_options == {}, "the cost of a veth is what the kernel makes of it"
     assert found["vx"].port_options == {}
     assert found["lo"].port_options is None
@@ -362,6 +372,58 @@ def test_fdb_is_that_of_bridge(read: NamespaceSnapshot) -> None:
     assert flags["02:00:00:00:00:31"] == ("static",)
     assert flags["02:00:00:00:00:32"] == ("sticky", "static")
     assert flags[by_name(read)["p1"].mac or ""] == ("permanent",)
+
+
+def test_groups_are_those_of_bridge(read: NamespaceSnapshot) -> None:
+    (told,) = told_by("bridge", "-d", "-j", "mdb")
+    wanted = {(one["grp"], one["port"], one["dev"], one["state"]) for one in told["mdb"]}
+    found = {
+        (each.group, each.port, each.bridge, "permanent" if each.permanent else "temp")
+        for each in read.groups
+    }
+    fixed = {
+        ("239.1.1.1", "p1", "br0", "permanent"),
+        ("01:02:03:04:05:06", "p1", "br0", "permanent"),
+        ("ff05::5", "p2", "br1", "temp"),
+    }
+    assert fixed <= wanted
+    assert fixed <= found
+    # Hosts join and leave groups by themselves between the two readings.
+    assert {each for each in found if each[3] == "permanent"} == {
+        each for each in wanted if each[3] == "permanent"
+    }
+    assert read.multicast_routers == ("p1",)
+    assert told["router"] == {"br0": [{"port": "p1"}]}
+
+
+def test_querier_of_a_bridge_is_itself_or_one_that_it_heard() -> None:
+    with namespace() as near, namespace() as far:
+        veth(near, "card", "card", far)
+        for network, querier in ((near, 0), (far, 1)):
+            with inside(network):
+                run("ip", "link", "add", "br0", "type", "bridge", "mcast_querier", str(querier))
+                run("ip", "link", "set", "br0", "up")
+        assert queriers(near) == ()
+        assert [(each.port, each.timer) for each in queriers(far)] == [(None, None)] * 2
+        with inside(far):
+            run("ip", "addr", "add", "192.0.2.1/24", "dev", "br0")
+            run("ip", "link", "set", "br0", "type", "bridge", "mcast_query_use_ifaddr", "1")
+        for network in (near, far):
+            with inside(network):
+                run("ip", "link", "set", "card", "master", "br0")
+        found = wait_until(lambda: queriers(near), "the query")
+        with inside(near):
+            card = socket.if_nametoindex("card")
+    heard = {each.address: each for each in found}
+    assert heard["192.0.2.1"].port == card
+    assert (heard["192.0.2.1"].timer or 0) > 0
+
+
+def queriers(network: int) -> tuple[Querier, ...]:
+    with inside(network), Dumps() as dumps:
+        state = by_name(read_namespace(dumps))["br0"].bridge_state
+    assert state is not None
+    return state.queriers
 
 
 def test_names_with_odd_characters_are_read_and_printable_as_json() -> None:

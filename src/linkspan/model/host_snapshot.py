@@ -5,7 +5,7 @@ nothing that was worked out from it: what could not be read is named in `unread`
 Times are in seconds, sizes in bytes. A name that is not UTF-8 stands here with `\\xNN` for each
 byte that is not; where a name serves as a key, the interface's index stands beside it.
 
-Sources: include/uapi/linux/{if_link,if_addr,rtnetlink,neighbour}.h, `struct nft_*` in
+Sources: include/uapi/linux/{if_link,if_addr,if_bridge,rtnetlink,neighbour}.h, `struct nft_*` in
 include/uapi/linux/netfilter/nf_tables.h.
 """
 
@@ -47,6 +47,18 @@ class FarEnd(Value, frozen=True):
     """Its name there; None until it has been found."""
 
 
+class Querier(Value, frozen=True):
+    """Who asks for members of multicast groups on a bridge's network, as far as the bridge heard
+    (IFLA_BR_MCAST_QUERIER_STATE).
+    """
+
+    address: str
+    port: int | None = None
+    """Index of the port that it is behind; None for the bridge itself."""
+    timer: float | None = None
+    """Seconds until it counts as gone; None for the bridge itself."""
+
+
 class BridgeState(Value, frozen=True):
     """What a bridge has worked out by itself, as opposed to what it was told (IFLA_BR_*)."""
 
@@ -60,6 +72,8 @@ class BridgeState(Value, frozen=True):
     topology_change_detected: bool
     fdb_learned: int | None = None
     """Learned entries; None where the kernel does not count them."""
+    queriers: tuple[Querier, ...] = ()
+    """One for each of IPv4 and IPv6. Without one, multicast of that family is flooded."""
 
 
 class PortState(Value, frozen=True):
@@ -251,6 +265,21 @@ class FdbEntry(Value, frozen=True):
     """Seconds since a frame last came from it."""
 
 
+class GroupEntry(Value, frozen=True):
+    """A member of a multicast group: one entry of a bridge's MDB."""
+
+    group: str
+    """An IPv4, IPv6 or MAC address."""
+    bridge: str
+    index: int
+    port: str
+    """The interface behind which the member is; the bridge's own name for the host."""
+    vlan: int | None = None
+    permanent: bool = False
+    """Whether somebody configured it, as opposed to a report that was heard."""
+    flags: tuple[str, ...] = ()
+
+
 class BaseChain(Value, frozen=True):
     """A chain of nftables through which the kernel sends packets."""
 
@@ -285,6 +314,9 @@ class NamespaceSnapshot(Value, frozen=True):
     routes: tuple[Route, ...] = ()
     neighbours: tuple[Neighbour, ...] = ()
     fdb: tuple[FdbEntry, ...] = ()
+    groups: tuple[GroupEntry, ...] = ()
+    multicast_routers: tuple[str, ...] = ()
+    """Ports behind which multicast routers are."""
     nft_tables: tuple[NftTable, ...] = ()
     legacy_tables: tuple[str, ...] = ()
     """iptables's own tables: `ip filter`, `ip6 nat`, …"""

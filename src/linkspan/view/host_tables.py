@@ -160,7 +160,7 @@ def namespaces_table(machine: Machine) -> str:
         else:
             held.setdefault(machine.label(namespace), []).append(namespace)
     rows += [_namespaces_row(machine, group) for group in held.values()]
-    headings = ["namespace", "of them", "processes", "bridges", "interfaces", "addresses"]
+    headings = ["namespace", "count", "processes", "bridges", "interfaces", "addresses"]
     return _without_empty([*headings, "not read"], rows)
 
 

@@ -19,10 +19,11 @@ from linkspan.engine.reading.dump import (
     Reader,
     attribute_list,
     attributes,
+    internet,
     native,
     network,
 )
-from linkspan.model.host_snapshot import BridgeState, PortState, VlanEntry
+from linkspan.model.host_snapshot import BridgeState, PortState, Querier, VlanEntry
 from linkspan.model.kernel_options import Sparse, derived_cost, from_kernel
 from linkspan.model.options import OptionScope
 from linkspan.types import format_mac
@@ -143,6 +144,20 @@ def bridge_state(data: Attributes) -> BridgeState:
         topology_change=bool(native(data.get(14, b""))),
         topology_change_detected=bool(native(data.get(15, b""))),
         fdb_learned=native(data[48]) if 48 in data else None,
+        queriers=_queriers(attributes(data[47])) if 47 in data else (),
+    )
+
+
+def _queriers(data: Attributes) -> tuple[Querier, ...]:
+    """BRIDGE_QUERIER_*: address, port and timer of IPv4, then the same of IPv6."""
+    return tuple(
+        Querier(
+            address=internet(data[address]),
+            port=native(data[port]) if port in data else None,
+            timer=native(data[timer]) / _TICKS if timer in data else None,
+        )
+        for address, port, timer in ((1, 2, 3), (5, 6, 7))
+        if address in data
     )
 
 

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.firewall import read_legacy_tables, read_nft_tables
+from linkspan.engine.reading.groups import read_groups
 from linkspan.engine.reading.links import read_interfaces
 from linkspan.engine.reading.neighbours import read_fdb, read_neighbours
 from linkspan.engine.reading.stack import read_addresses, read_routes
@@ -33,12 +34,16 @@ def read_namespace(dumps: Dumps) -> NamespaceSnapshot:
     """
     interfaces = read_interfaces(dumps)
     names = {each.index: each.name for each in interfaces}
+    has_bridges = any(each.bridge_state is not None for each in interfaces)
+    groups, routers = read_groups(dumps, names) if has_bridges else ([], [])
     return NamespaceSnapshot(
         interfaces=tuple(interfaces),
         addresses=tuple(read_addresses(dumps, names)),
         routes=tuple(read_routes(dumps, names)),
         neighbours=tuple(read_neighbours(dumps, names)),
         fdb=tuple(read_fdb(dumps, names)),
+        groups=tuple(groups),
+        multicast_routers=tuple(routers),
     )
 
 
