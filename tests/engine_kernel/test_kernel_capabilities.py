@@ -44,7 +44,8 @@ def test_what_the_kernel_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> No
 
     def run(netlink: Netlink, requests: list[Request]) -> None:
         if any("vlan_filtering" in request.purpose for request in requests):
-            raise Refusal("the kernel refuses to set vlan_filtering: Operation not supported")
+            purpose = requests[0].purpose
+            raise Refusal(f"the kernel refuses to {purpose}: Operation not supported")
         really(netlink, requests)
 
     monkeypatch.setattr(Netlink, "run", run)

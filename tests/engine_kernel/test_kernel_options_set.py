@@ -20,6 +20,7 @@ from linkspan.engine.kernel.capabilities import probe
 from linkspan.engine.kernel.messages import bridge_attributes, port_attributes
 from linkspan.engine.reading.dump import Dumps, attributes
 from linkspan.engine.reading.links import read_interfaces
+from linkspan.errors import Refusal
 from linkspan.model.kernel_options import from_kernel
 from linkspan.model.options import BY_NAME, OPTIONS, OptionScope
 from linkspan.model.state import BridgeKey, PortKey
@@ -198,3 +199,13 @@ def test_any_options_change_into_any_others(lab: KernelLab, data: st.DataObject)
     finally:
         lab.change(PortKey("web", "eth0"), before=ports[0])
         lab.change(BridgeKey("br0"), before=bridges[0])
+
+
+def test_the_kernel_is_quoted_where_it_says_why(lab: KernelLab) -> None:
+    if probe({}, {"locked": True, "mab": True}):
+        pytest.skip("this kernel has no mab, whose refusal is to be quoted")
+    bridge = lab.add_bridge()
+    with pytest.raises(Refusal, match=r"set mab to True on web\.eth0: Invalid argument \(.*lock"):
+        lab.add_port("web", mab=True)
+    lab.change(PortKey("web", "eth0"), before=a_port("web"))
+    lab.change(BridgeKey("br0"), before=bridge)

@@ -24,17 +24,23 @@ from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from linkspan.engine.packed import (
     HEADER,
+    IFLA_IFNAME,
+    IFLA_MTU,
+    IFLA_NET_NS_FD,
     INTERFACE,
     REQUEST,
     Packed,
     attribute,
+    hardware,
     link_message,
     nest,
+    veth_peer,
     whole,
     words,
 )
+from linkspan.engine.reading.dump import attributes, text
 from linkspan.errors import Refusal
-from linkspan.types import format_mac, parse_mac
+from linkspan.types import format_mac
 
 _DUMP = 0x300
 ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE = 0x4, 0x600, 0x500
@@ -46,12 +52,16 @@ _TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
 _TCA_BPF_FLAG_ACT_DIRECT = 1
 _ETH_P_ALL = 3
 _IFF_UP = 0x1
-_IFLA_ADDRESS, IFLA_IFNAME, IFLA_MTU, _IFLA_TXQLEN, _IFLA_LINKINFO = 1, 3, 4, 13, 18
-_IFLA_IFALIAS, _IFLA_AF_SPEC, IFLA_NET_NS_FD = 20, 26, 28
-_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
+_IFLA_TXQLEN, _IFLA_IFALIAS, _IFLA_AF_SPEC = 13, 20, 26
 _IFLA_INET6_ADDR_GEN_MODE = 8
 _IFF_LOWER_UP = 0x10000
 _IN6_ADDR_GEN_MODE_NONE = 1
+
+_SOL_NETLINK, _NETLINK_CAP_ACK, _NETLINK_EXT_ACK = 270, 10, 11
+_NLMSGERR_ATTR_MSG = 1
+_CODE: Final = struct.Struct("=i")
+_ANSWER_BYTES: Final = 1 << 15
+"""More than the kernel says of one interface or one request."""
 
 _BATCH_REQUESTS: Final = 64
 """Acknowledgements that wait for us at one time; the socket's queue has room for some 200."""
@@ -93,17 +103,6 @@ def add_veth(name: str, peer: str, peer_network: int, mac: str) -> Request:
     far = veth_peer(words(IFLA_IFNAME, peer), hardware(mac), whole(IFLA_NET_NS_FD, peer_network))
     message = link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, words(IFLA_IFNAME, name), far)
     return Request(f"make the veth pair {name} - {peer}", message)
-
-
-def veth_peer(*far: bytes) -> bytes:
-    """What makes an interface a veth, with attributes of its other end (drivers/net/veth.c)."""
-    peer = nest(_VETH_INFO_PEER, bytes(INTERFACE.size), *far)
-    return nest(_IFLA_LINKINFO, words(_IFLA_INFO_KIND, "veth"), nest(_IFLA_INFO_DATA, peer))
-
-
-def hardware(mac: str) -> bytes:
-    """IFLA_ADDRESS."""
-    return attribute(_IFLA_ADDRESS, parse_mac(mac))
 
 
 def set_link(
@@ -182,6 +181,8 @@ class Netlink:
 
     def __init__(self) -> None:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        for option in (_NETLINK_CAP_ACK, _NETLINK_EXT_ACK):
+            self._sock.setsockopt(_SOL_NETLINK, option, 1)
         self._sock.bind((0, 0))
         self._sequence = 0
 
@@ -222,14 +223,13 @@ class Netlink:
             for number, sequence, body in self._messages():
                 if number == _ERROR and sequence in purposes:
                     purpose = purposes.pop(sequence)
-                    (code,) = struct.unpack_from("=i", body)
-                    if code:
-                        refusals.append(f"the kernel refuses to {purpose}: {os.strerror(-code)}")
+                    if why := _refusal(body):
+                        refusals.append(f"the kernel refuses to {purpose}: {why}")
         if refusals:
             raise Refusal(refusals[0])
 
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
-        received = self._sock.recv(1 << 18)
+        received = self._sock.recv(_ANSWER_BYTES)
         offset = 0
         while offset + HEADER.size <= len(received):
             length, number, _flags, sequence, _pid = HEADER.unpack_from(received, offset)
@@ -246,8 +246,8 @@ class Netlink:
                 if found == _DONE:
                     return
                 if found == _ERROR:
-                    (code,) = struct.unpack_from("=i", received, offset + HEADER.size)
-                    raise Refusal(f"the kernel refuses to list: {os.strerror(-code)}")
+                    why = _refusal(received[offset + HEADER.size : offset + length])
+                    raise Refusal(f"the kernel refuses to list: {why}")
                 message = kind(received[offset : offset + length])
                 message.decode()
                 yield message
@@ -267,8 +267,7 @@ class Netlink:
                 if sequence != self._sequence:
                     continue
                 if number == _ERROR:
-                    (code,) = struct.unpack_from("=i", answer)
-                    raise Refusal(f"no interface {which}: {os.strerror(-code)}")
+                    raise Refusal(f"no interface {which}: {_refusal(answer)}")
                 return answer
 
     def index(self, name: str) -> int:
@@ -298,3 +297,14 @@ class Netlink:
             address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
             found.setdefault(message["index"], []).append(f"{address}/{message['prefixlen']}")
         return found
+
+
+def _refusal(body: bytes) -> str:
+    """Why, in an acknowledgement: what the error is called, and the kernel's own words where it
+    has some (extended acknowledgement, without the request in it); nothing when all is well.
+    """
+    (code,) = _CODE.unpack_from(body)
+    if not code:
+        return ""
+    said = attributes(body, _CODE.size + HEADER.size).get(_NLMSGERR_ATTR_MSG)
+    return os.strerror(-code) + (f" ({text(said)})" if said else "")

@@ -13,11 +13,17 @@ import struct
 from dataclasses import dataclass
 from typing import Final
 
+from linkspan.types import parse_mac
+
 REQUEST: Final = 0x1
 HEADER: Final = struct.Struct("=LHHLL")
 """struct nlmsghdr."""
 INTERFACE: Final = struct.Struct("=BBHiII")
 """struct ifinfomsg."""
+
+IFLA_IFNAME, IFLA_MTU, IFLA_NET_NS_FD = 3, 4, 28
+_IFLA_ADDRESS, _IFLA_LINKINFO = 1, 18
+_IFLA_INFO_KIND, _IFLA_INFO_DATA, _VETH_INFO_PEER = 1, 2, 1
 
 _ATTRIBUTE: Final = struct.Struct("=HH")
 _NESTED: Final = 0x8000
@@ -67,3 +73,14 @@ def link_message(
     changed = 0 if up is None else _IFF_UP
     header = INTERFACE.pack(0, 0, 0, index, _IFF_UP if up else 0, changed)
     return Packed(number, flags, header + b"".join(parts))
+
+
+def hardware(mac: str) -> bytes:
+    """IFLA_ADDRESS."""
+    return attribute(_IFLA_ADDRESS, parse_mac(mac))
+
+
+def veth_peer(*far: bytes) -> bytes:
+    """What makes an interface a veth, with attributes of its other end (drivers/net/veth.c)."""
+    peer = nest(_VETH_INFO_PEER, bytes(INTERFACE.size), *far)
+    return nest(_IFLA_LINKINFO, words(_IFLA_INFO_KIND, "veth"), nest(_IFLA_INFO_DATA, peer))

@@ -165,7 +165,12 @@ class BridgeOptions(Value, frozen=True, kw_only=True):
     ] = 20.0
     mst_enabled: Annotated[
         bool,
-        row("IFLA_BR_MULTI_BOOLOPT", "A spanning-tree state for each group of VLANs.", bit=2),
+        row(
+            "IFLA_BR_MULTI_BOOLOPT",
+            "A spanning-tree state for each group of VLANs; "
+            "stays as it is while ports are members of VLANs.",
+            bit=2,
+        ),
     ] = False
     vlan_filtering: Annotated[
         bool,
@@ -188,7 +193,11 @@ class BridgeOptions(Value, frozen=True, kw_only=True):
     ] = False
     vlan_stats_per_port: Annotated[
         bool,
-        row("IFLA_BR_VLAN_STATS_PER_PORT", "Count frames for each VLAN of each port."),
+        row(
+            "IFLA_BR_VLAN_STATS_PER_PORT",
+            "Count frames for each VLAN of each port; "
+            "stays as it is while ports are members of VLANs.",
+        ),
     ] = False
     fdb_local_vlan_0: Annotated[
         bool,

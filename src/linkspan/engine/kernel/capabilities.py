@@ -139,10 +139,11 @@ def _lacks(netlink: Netlink, wanted: _Wanted) -> Iterator[Lack]:
     """
     refusals: dict[tuple[OptionScope, str], str] = {}
     for scope, name, value in wanted:
+        (request,) = _REQUESTS[scope]({name: value})
         try:
-            netlink.run(_REQUESTS[scope]({name: value}))
+            netlink.run([request])
         except Refusal as refusal:
-            refusals[scope, name] = str(refusal).rpartition(": ")[2]
+            refusals[scope, name] = str(refusal).partition(f"{request.purpose}: ")[2]
     found = {
         OptionScope.BRIDGE: bridge_attributes(netlink.link(_BRIDGE)),
         OptionScope.PORT: port_attributes(netlink.link(_PORT)),

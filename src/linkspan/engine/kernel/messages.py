@@ -26,17 +26,21 @@ from linkspan.engine.netlink import (
     ACK,
     CREATE_EXCLUSIVELY,
     CREATE_OR_REPLACE,
+    NEWLINK,
+    Request,
+    message_of,
+    set_link,
+)
+from linkspan.engine.packed import (
     IFLA_IFNAME,
     IFLA_MTU,
     IFLA_NET_NS_FD,
-    NEWLINK,
-    Request,
     hardware,
-    message_of,
-    set_link,
+    link_message,
     veth_peer,
+    whole,
+    words,
 )
-from linkspan.engine.packed import link_message, whole, words
 from linkspan.model.kernel_options import Attributes, to_kernel
 from linkspan.model.options import OptionScope, Plain, SpanningTree
 
