@@ -34,8 +34,8 @@ FdbLines: TypeAlias = dict[Mac, tuple[str, str]]
 
 
 def port_mac(port: str) -> Mac:
-    """The address of the interface that carries a port; p5 and all behind it have the same."""
-    return Mac(b"\x02\x00\x00\x00\xee" + bytes([min(int(port[1:]), 5)]))
+    """The address of the interface that carries a port; p4 and all behind it have the same."""
+    return Mac(b"\x02\x00\x00\x00\xee" + bytes([min(int(port[1:]), 4)]))
 
 
 @dataclass(frozen=True, slots=True)
