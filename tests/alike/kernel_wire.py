@@ -254,5 +254,8 @@ class KernelWire(Wire):
             for mac, index, kind in bridge_netlink.entries(self._dumps, self._index["br0"])
         }
 
+    def rest(self, seconds: float) -> None:
+        time.sleep(seconds)
+
     def close(self) -> None:
         self._owned.close()

@@ -148,8 +148,7 @@ class MemoryWire(Wire):
             case SetBridgeUp():
                 for port in self.ports:
                     self._follow(port)
-        self.cache.collect(self.bridge, self.now)
-        expire(self.bridge, self.now)
+        self.rest(0)
 
     def _follow(self, port: str) -> None:
         """Give a port the state that its interface has, as the engine does."""
@@ -160,6 +159,11 @@ class MemoryWire(Wire):
 
     def fdb(self) -> FdbLines:
         return {mac: (name_of(entry.port), entry.kind.value) for (_, mac), entry in self.bridge.fdb}
+
+    def rest(self, seconds: float) -> None:
+        self.now += seconds
+        self.cache.collect(self.bridge, self.now)
+        expire(self.bridge, self.now)
 
     def close(self) -> None:
         pass

@@ -29,10 +29,13 @@ from tests.alike.wire import (
     Flush,
     Operation,
     Refused,
+    Send,
     SetAgeing,
     SetBridgeUp,
+    SetCarrier,
     SetMask,
     SetOption,
+    SetPortUp,
     Step,
     Wire,
     port_mac,
@@ -40,7 +43,7 @@ from tests.alike.wire import (
 from tests.engine.networks import configure, namespace, veth
 from tests.engine.stations import DatagramPeer
 from tests.engine.switch_process import Switch
-from tests.machine import PATIENCE
+from tests.machine import PATIENCE, wait_until
 
 from linkspan.bridge.port import PortOptions
 from linkspan.engine.netlink import set_link
@@ -52,7 +55,7 @@ from linkspan.model.topology import LARGEST_MTU
 from linkspan.sandbox.namespaces import inside
 from linkspan.types import Mac, format_mac, parse_mac
 
-STEPS: Final = (AddEntry, DeleteEntry, SetOption, SetMask, SetAgeing, Flush, SetBridgeUp)
+ASKED: Final = (AddEntry, DeleteEntry, SetOption, SetMask, SetAgeing, Flush, SetBridgeUp)
 """Operations that the control socket knows."""
 
 _SHORTEST = 18
@@ -63,9 +66,10 @@ _PATIENCE_MILLISECONDS = 20_000
 Counted: TypeAlias = dict[str, dict[str, Any]]
 
 
-def is_askable(step: Step) -> bool:
-    """Whether a step can be taken through sockets: the control socket leaves addresses of the
-    bridge's own alone, and sockets and veths have limits of their own to what they carry."""
+def is_comparable(step: Step) -> bool:
+    """Whether a step can be taken with sockets as ports and have the outcome that it has with
+    taps: the control socket leaves the bridge's own addresses alone, and sockets and veths have
+    limits of their own to what they carry."""
     match step:
         case AddEntry(mac, port, kind):
             return port != HOST and kind.value in ("static", "sticky") and not _is_own(mac)
@@ -73,11 +77,20 @@ def is_askable(step: Step) -> bool:
             return not _is_own(mac)
         case SetAgeing(seconds):
             return seconds > 0  # 0 takes effect with the next tick, which costs a second
-    return isinstance(step, STEPS) or len(getattr(step, "frame", b"")) >= _SHORTEST
+        case SetCarrier():
+            return False  # a veth without a carrier takes no frames either
+        case Send(_, frame):
+            return len(frame) >= _SHORTEST
+    return True
 
 
 def _is_own(mac: Mac) -> bool:
     return mac == BRIDGE_MAC or mac[:5] == port_mac("p1")[:5]
+
+
+def _near_end(port: str) -> str:
+    """The switch's end of the veth of a port."""
+    return f"near-{port}"
 
 
 class Station:
@@ -107,6 +120,7 @@ class SwitchWire(Wire):
 
     def __init__(self, ports: tuple[str, ...], folder: Path, has_cache: bool) -> None:
         super().__init__(ports)
+        self.operations = (*ASKED, SetPortUp, SetCarrier) if has_cache else ASKED
         self.most_flows = 0
         """That were seen in the in-kernel cache at one time."""
         self._owned = ExitStack()
@@ -118,7 +132,7 @@ class SwitchWire(Wire):
 
     def _open(self, ports: tuple[str, ...], folder: Path, has_cache: bool) -> None:
         options = {"mac": format_mac(BRIDGE_MAC), "cache": "on" if has_cache else "off: compared"}
-        network = self._owned.enter_context(namespace())
+        self._near = network = self._owned.enter_context(namespace())
         self._switch = self._owned.enter_context(Switch(folder, options))
         self._stations: dict[str, Station] = {}
         if has_cache:
@@ -149,11 +163,11 @@ class SwitchWire(Wire):
         )
 
     def _add_veths(self, ports: tuple[str, ...], network: int) -> None:
-        far = self._owned.enter_context(namespace())
+        self._far = far = self._owned.enter_context(namespace())
         with inside(network), closing(LoadedCache("upcall0")) as loaded:
             for port in ports:
-                veth(network, f"near-{port}", port, far, LARGEST_MTU)
-                index = loaded.add_veth(number_of(port), f"near-{port}")
+                veth(network, _near_end(port), port, far, LARGEST_MTU)
+                index = loaded.add_veth(number_of(port), _near_end(port))
                 self._switch.ports.append(
                     PortConfiguration(
                         number_of(port), port, "veth", None, None, None, DEFAULT_OPTIONS, index
@@ -229,6 +243,10 @@ class SwitchWire(Wire):
                 call("fdb-flush", port=port)
             case SetBridgeUp(up):
                 call("bridge", options={"up": up})
+            case SetPortUp(port, up):
+                configure(self._near, set_link(_near_end(port), up=up))
+            case SetCarrier(port, carrier):
+                configure(self._far, set_link(port, up=carrier))
             case _:
                 raise AssertionError(f"no request for {operation}")
 
@@ -240,12 +258,23 @@ class SwitchWire(Wire):
         self._client.call("fdb-delete", mac=format_mac(mac))
 
     def settle(self, operation: Operation) -> None:
-        """What was acknowledged is in force."""
+        """What was acknowledged is in force; what an interface does is heard of."""
+        if isinstance(operation, SetPortUp | SetCarrier):
+            state = "forwarding" if self.links.is_live(operation.port) else "disabled"
+            wait_until(lambda: self._state(operation.port) == state)
+
+    def _state(self, port: str) -> str:
+        ports = self._client.call("snapshot")["bridge"]["ports"]
+        (found,) = [known["state"] for known in ports if known["name"] == port]
+        return str(found)
 
     def fdb(self) -> FdbLines:
         bridge = self._client.call("snapshot")["bridge"]
         self.most_flows = max(self.most_flows, bridge["flows"])
         return {parse_mac(line["mac"]): (line["port"], line["kind"]) for line in bridge["fdb"]}
+
+    def rest(self, seconds: float) -> None:
+        time.sleep(seconds)
 
     def close(self) -> None:
         self._owned.close()

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, get_args
 
 from linkspan.bridge.fdb import AGEING_SECONDS, EntryKind
 from linkspan.bridge.port import PortOptions, PortState
@@ -235,6 +235,9 @@ class Links:
 class Wire(ABC):
     """A switch to be driven with steps."""
 
+    operations: tuple[type[Operation], ...] = get_args(Operation)
+    """Those that can be carried out at all."""
+
     def __init__(self, ports: tuple[str, ...]) -> None:
         self.ports = ports
         self.links = Links(ports)
@@ -268,6 +271,10 @@ class Wire(ABC):
     @abstractmethod
     def fdb(self) -> FdbLines:
         """The FDB."""
+
+    @abstractmethod
+    def rest(self, seconds: float) -> None:
+        """Let time pass."""
 
     @abstractmethod
     def close(self) -> None:
