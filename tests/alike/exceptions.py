@@ -204,6 +204,12 @@ NOT_COMPARED: Final = (
         "stays, and one that is not goes, is in the contract (tests/contract).",
     ),
     (
+        "An interface that goes down under a switch process without the in-kernel cache",
+        "Linux forgets at once what was learned behind it. A socket has no carrier, and the "
+        "process does not watch its taps and packet sockets for theirs, so the addresses age. "
+        "With the in-kernel cache it does, and is compared.",
+    ),
+    (
         "When an entry leaves that has become too old",
         "A kernel worker and our tick of a second both remove it some time later.",
     ),
