@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkspan.model.base import Engine
+from linkspan.model.base import Engine, MulticastRouter
+from linkspan.model.bridge_options import BridgeOptions, SpanningTree
 from linkspan.model.kernel_options import (
     Sparse,
     changed,
@@ -21,16 +22,8 @@ from linkspan.model.kernel_options import (
     sparse,
     to_kernel,
 )
-from linkspan.model.options import (
-    BY_NAME,
-    OPTIONS,
-    BridgeOptions,
-    MulticastRouter,
-    Option,
-    OptionScope,
-    PortOptions,
-    SpanningTree,
-)
+from linkspan.model.options import BY_NAME, OPTIONS, Option, OptionScope
+from linkspan.model.port_options import PortOptions
 from linkspan.model.topology import Bridge, Node, NodePort, SocketKind, SocketPort, Topology
 from linkspan.model.validate import validate
 

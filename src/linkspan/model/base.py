@@ -25,8 +25,18 @@ class Engine(enum.Enum):
     AUTO = "auto"
 
 
+LARGEST_U32: Final = 0xFFFFFFFF
+
 BOTH: Final = frozenset({Engine.USER, Engine.KERNEL})
 KERNEL_ONLY: Final = frozenset({Engine.KERNEL})
+
+
+class MulticastRouter(enum.Enum):
+    """Whether a multicast router is behind a port."""
+
+    DISABLED = "disabled"
+    LEARN = "learn"
+    PERMANENT = "permanent"
 
 
 class Row(msgspec.Struct, frozen=True):

@@ -20,8 +20,9 @@ from typing import Annotated, Any, Final, TypeAlias, TypeVar, Union, cast, get_a
 import msgspec
 
 from linkspan.errors import Fault, Mistake, Place
+from linkspan.model.bridge_options import BridgeOptions
 from linkspan.model.flaw import in_order, label, resembling
-from linkspan.model.options import BridgeOptions, PortOptions
+from linkspan.model.port_options import PortOptions
 from linkspan.model.position import Path, YamlMapping, YamlScalar, YamlValue, locate
 from linkspan.model.readers import (
     INVALID,

@@ -18,18 +18,10 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, TypeAlias
 
-from linkspan.model.options import (
-    BY_NAME,
-    OPTIONS,
-    BridgeOptions,
-    MulticastRouter,
-    Option,
-    OptionScope,
-    Plain,
-    PortOptions,
-    SpanningTree,
-    VlanProtocol,
-)
+from linkspan.model.base import MulticastRouter
+from linkspan.model.bridge_options import BridgeOptions, SpanningTree, VlanProtocol
+from linkspan.model.options import BY_NAME, OPTIONS, Option, OptionScope, Plain
+from linkspan.model.port_options import PortOptions
 from linkspan.types import format_mac, parse_mac
 
 Sparse: TypeAlias = dict[str, Plain]

@@ -21,7 +21,7 @@ def options_page() -> str:
     """Both tables, as Markdown."""
     parts = [
         "# Options of bridges and ports\n",
-        "<!-- Generated from src/linkspan/model/options.py. -->\n",
+        "<!-- Generated from src/linkspan/model/{bridge,port}_options.py. -->\n",
         "Defaults are the kernel's. An option that an engine does not have is a mistake when it is",
         "set on a bridge of that engine; an option that the running kernel was built without is",
         "named before anything is touched. Times are kept in steps of 0.02 s.",

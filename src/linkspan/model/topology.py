@@ -22,7 +22,8 @@ import msgspec
 from msgspec import Meta
 
 from linkspan.model.base import Engine, Value
-from linkspan.model.options import BridgeOptions, PortOptions
+from linkspan.model.bridge_options import BridgeOptions
+from linkspan.model.port_options import PortOptions
 
 HOST: Final = "host"
 """The node that every lab has without declaring it."""

@@ -6,16 +6,11 @@ from collections.abc import Iterator
 from typing import Final
 
 from linkspan.model.base import Engine
+from linkspan.model.bridge_options import SHORTEST_FORWARD_DELAY, BridgeOptions, SpanningTree
 from linkspan.model.flaw import Flaw, label
 from linkspan.model.kernel_options import options_of
-from linkspan.model.options import (
-    BY_NAME,
-    SHORTEST_FORWARD_DELAY,
-    BridgeOptions,
-    OptionScope,
-    PortOptions,
-    SpanningTree,
-)
+from linkspan.model.options import BY_NAME, OptionScope
+from linkspan.model.port_options import PortOptions
 from linkspan.model.position import Path
 from linkspan.model.topology import Bridge, Cache, Topology
 

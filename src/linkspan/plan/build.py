@@ -10,8 +10,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from linkspan.bridge.port import PortOptions
+from linkspan.model.bridge_options import USER_FDB
 from linkspan.model.names import port_name, with_macs
-from linkspan.model.options import USER_FDB
 from linkspan.model.topology import HOST, Cache, NodePort, SocketPort, Topology
 from linkspan.plan.actions import (
     Action,

@@ -41,8 +41,9 @@ from linkspan.engine.packed import (
     whole,
     words,
 )
+from linkspan.model.bridge_options import SpanningTree
 from linkspan.model.kernel_options import Attributes, to_kernel
-from linkspan.model.options import OptionScope, Plain, SpanningTree
+from linkspan.model.options import OptionScope, Plain
 
 _NEWNEIGH, _DELNEIGH = 28, 29
 _AF_BRIDGE: Final = 7

@@ -32,7 +32,7 @@ from linkspan.engine.user.configuration import PortConfiguration, SwitchConfigur
 from linkspan.engine.user.dataplane import Dataplane
 from linkspan.engine.user.restore import Keeper
 from linkspan.errors import Mistake
-from linkspan.model.options import LONGEST_AGEING
+from linkspan.model.bridge_options import LONGEST_AGEING
 from linkspan.model.snapshot import BridgeSnapshot, Counters, FdbSnapshot, PortSnapshot
 from linkspan.types import NO_VLAN, Mac, PortNumber, format_mac, parse_mac
 
