@@ -217,6 +217,10 @@ NOT_COMPARED: Final = (
         "A frame with an address of the bridge as its source",
         "The kernel writes to its log, now and then; our switch reports an event for each.",
     ),
+    (
+        "Configured entries that age (`bridge fdb add … dynamic`)",
+        "Nobody can configure one here: what ages has been learned.",
+    ),
     ("Frames longer than 65,535 bytes and a header", "A tap takes none."),
     (
         "Frames still to be segmented",
