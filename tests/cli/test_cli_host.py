@@ -6,11 +6,12 @@ import json
 import os
 import shutil
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from tests.machine import EXAMPLES, ROOT, Machine
+from tests.machine import EXAMPLES, ROOT, Machine, linkspan_command
 
 from linkspan.model.host_snapshot import HostSnapshot, Interface, NamespaceSnapshot
 from linkspan.model.load import load
@@ -138,6 +139,35 @@ def test_ordinary_user_is_told_what_could_not_be_read(ordinary_machine: Machine)
     assert [each for each in snapshot.unread if "may not be looked into" in each]
     assert [each for each in snapshot.host.unread if each.startswith("nftables: ")]
     assert "not read: nftables" in ordinary_machine.linkspan("show").stdout
+
+
+def test_more_namespaces_than_files_may_be_open(hand_made: Machine) -> None:
+    for number in range(40):
+        ip(hand_made, f"netns add n{number}")
+    command = " ".join(map(str, linkspan_command("show", "--json")))
+    told = hand_made.run(["sh", "-c", f"ulimit -n 50 && {command}"], 0).stdout
+    snapshot = msgspec.json.decode(told, type=HostSnapshot)
+    assert snapshot.host.interface("lo") is not None
+    assert [each for each in snapshot.unread if "ulimit -n" in each]
+    assert not [each for each in snapshot.namespaces if each.unread]
+
+
+def test_folder_of_labs_that_is_not_ours_hides_no_machine(ordinary_machine: Machine) -> None:
+    if os.geteuid() != ROOT:
+        pytest.skip("needs root: takes an ordinary user's folder from him")
+    taken = ordinary_machine.folder / "taken"
+    taken.mkdir()
+    nowhere = {"XDG_RUNTIME_DIR": str(taken)}
+    folder = Path(f"/tmp/linkspan-{ordinary_machine.user}")
+    if folder.exists():
+        pytest.skip(f"somebody uses {folder}")
+    folder.mkdir(mode=0o777)
+    try:
+        told = ordinary_machine.linkspan("show", "--json", environment=nowhere).stdout
+    finally:
+        folder.rmdir()
+    snapshot = msgspec.json.decode(told, type=HostSnapshot)
+    assert [each for each in snapshot.unread if each.startswith("labs: ")]
 
 
 def test_file_of_the_host_loads_and_says_what_there_is(hand_made: Machine) -> None:

@@ -438,6 +438,31 @@ def test_names_with_odd_characters_are_read_and_printable_as_json() -> None:
         assert found == ["lo", *names, "\\xff\\xfe!"]
 
 
+class Restless(Dumps):
+    """A kernel whose lists change while they are read, some times or for ever."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+
+    def _ask(self, number: int, flags: int, body: bytes) -> tuple[list[bytes], bool]:
+        messages, _ = super()._ask(number, flags, body)
+        self.times -= 1
+        return ([], False) if self.times > 0 else (messages, self.times == 0)
+
+
+@pytest.mark.parametrize("times", [0, 3, 1000])
+def test_list_that_changed_while_it_was_read_is_asked_for_again(times: int) -> None:
+    with Restless(times) as dumps:
+        found = dumps.entries(18, bytes(16))
+    assert bool(found) is (times < 1000)
+
+
+def test_kernel_that_refuses_says_so() -> None:
+    with Dumps() as dumps, pytest.raises(OSError, match="the kernel refuses"):
+        dumps.entries(0x7F, bytes(16))
+
+
 def test_more_routes_and_addresses_than_one_answer_holds() -> None:
     with namespace() as network, inside(network):
         run("ip", "link", "set", "lo", "up")

@@ -103,12 +103,16 @@ def test_card_is_an_uplink_or_said_to_be_left_out() -> None:
 
 
 def test_namespaces_get_names_that_nodes_may_have() -> None:
-    bridges = [bridge(2 + n, f"br{n}") for n in range(5)]
-    ports = [port(20 + n, f"ve{n}", bridges[n], 1, peer=to(200 + n, 2)) for n in range(5)]
+    bridges = [bridge(2 + n, f"br{n}") for n in range(6)]
+    ports = [port(20 + n, f"ve{n}", bridges[n], 1, peer=to(200 + n, 2)) for n in range(6)]
     facts: list[dict[str, Any]] = [
         {"names": ("Ünï Cöde",)},
         {"names": ("host",)},
         {"names": ("/var/run/docker/netns/5a1b",)},
+        {
+            "names": ("/run/docker/netns/77",),
+            "process_examples": (Process(pid=1, command="postgres"),),
+        },
         {"process_examples": (Process(pid=1, command="nginx"),)},
         {"held_by": (Process(pid=2, command="nginx"),)},
     ]
@@ -118,7 +122,7 @@ def test_namespaces_get_names_that_nodes_may_have() -> None:
     ]
     snapshot = HostSnapshot(namespaces=(place(HOST, *bridges, *ports), *ends))
     nodes = import_host(snapshot, "host.yaml").topology.nodes
-    assert list(nodes) == ["n-c-de", "host-2", "5a1b", "nginx", "nginx-2"]
+    assert list(nodes) == ["n-c-de", "host-2", "5a1b", "postgres", "nginx", "nginx-2"]
 
 
 def test_namespace_on_two_bridges_is_one_node() -> None:

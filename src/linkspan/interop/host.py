@@ -263,9 +263,12 @@ def _why_not(host: NamespaceSnapshot, port: Interface) -> str:
 def _node_name(draft: _Draft, namespace: NamespaceSnapshot) -> str:
     """The node's name: the best that the namespace has, made to fit, and taken by no other."""
     if namespace.id not in draft.names:
-        named = [name.rpartition("/")[2] for name in namespace.names]
-        programs = [each.command for each in (*namespace.process_examples, *namespace.held_by)]
-        best = next(iter([*named, *([namespace.node] if namespace.node else []), *programs]), "")
+        plain = [name for name in namespace.names if not name.startswith("/")]
+        mounted = [name.rpartition("/")[2] for name in namespace.names]
+        node = [namespace.node] if namespace.node else []
+        inside = [each.command for each in namespace.process_examples]
+        holders = [each.command for each in namespace.held_by]
+        best = next(iter([*plain, *node, *inside, *mounted, *holders]), "")
         base = re.sub("[^a-z0-9]+", "-", best.lower()).strip("-")[: _LONGEST_NAME - 6].strip("-")
         name = _not_taken(base or "node", {HOST, *draft.names.values()})
         draft.names[namespace.id] = name

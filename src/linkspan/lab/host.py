@@ -23,8 +23,12 @@ def observe_host() -> HostSnapshot:
     """Everything that there is on the machine, whoever made it. Raises LinkspanError when not
     even the namespace that we stand in can be read.
     """
-    found = places()
     read = read_machine()
+    found: list[Place] = []
+    try:
+        found = places()
+    except LinkspanError as error:
+        read = replace(read, unread=(*read.unread, f"labs: {error}"))
     known = {namespace.id for namespace in read.namespaces}
     owners: dict[int, tuple[str, str | None]] = {}
     for place in found:

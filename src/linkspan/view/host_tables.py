@@ -171,7 +171,7 @@ def _namespaces_row(machine: Machine, group: Sequence[NamespaceSnapshot]) -> lis
         addresses = [*addresses[:MOST_ADDRESSES], more]
     return [
         machine.label(group[0]),
-        Quantity(len(group)) if len(group) > 1 else None,
+        len(group),
         sum(each.processes for each in group),
         sum(len(bridges_of(each)) for each in group),
         sum(one.kind != "loopback" for each in group for one in each.interfaces),

@@ -1,7 +1,8 @@
 """How the things of a machine are called, and what is worth saying of them.
 
 A namespace goes by the best name that somebody gave it: a node of a lab, `ip netns`'s name, the
-program that runs in it, the program that holds it. An interface's far end is a node's interface
+program that runs in it, the file that it is mounted on (Docker's say nothing to people), the
+program that holds it. An interface's far end is a node's interface
 where it has been found, the program that has a tap open, the other side of a tunnel.
 """
 
@@ -48,11 +49,14 @@ class Machine:
             return HOST
         if namespace.lab is not None:
             return f"{namespace.lab}/{namespace.node or '(the lab itself)'}"
-        if namespace.names:
-            return namespace.names[0]
+        plain = [name for name in namespace.names if not name.startswith("/")]
+        if plain:
+            return plain[0]
         if namespace.process_examples:
             first = namespace.process_examples[0]
             return f"{first.command} (pid {first.pid})"
+        if namespace.names:
+            return namespace.names[0]
         if namespace.held_by:
             return f"held by {namespace.held_by[0].command} (pid {namespace.held_by[0].pid})"
         return f"namespace {namespace.id}"

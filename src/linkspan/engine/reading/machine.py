@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from linkspan.engine.reading import firewall
 from linkspan.engine.reading.namespace import read_all_of_it
 from linkspan.engine.reading.peers import with_far_ends
-from linkspan.engine.reading.processes import Found, look
+from linkspan.engine.reading.processes import Found, Processes, look
 from linkspan.engine.reading.taps import with_holders
 from linkspan.errors import LinkspanError
 from linkspan.model.host_snapshot import HostSnapshot, NamespaceSnapshot
@@ -56,8 +56,16 @@ def _read() -> HostSnapshot:
         _described(read.get(number) or _closed(number), found)
         for number, found in seen.namespaces.items()
     ]
-    unread = (f"processes that may not be looked into ({seen.closed})",) if seen.closed else ()
-    return HostSnapshot(namespaces=tuple(with_holders(namespaces, seen.taps)), unread=unread)
+    return HostSnapshot(
+        namespaces=tuple(with_holders(namespaces, seen.taps)), unread=tuple(_unread(seen))
+    )
+
+
+def _unread(seen: Processes) -> Iterator[str]:
+    if seen.closed:
+        yield f"processes that may not be looked into ({seen.closed})"
+    if seen.beyond:
+        yield f"namespaces beyond the limit of open files, ulimit -n ({len(seen.beyond)})"
 
 
 def _read_group(

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import os
 import re
+import resource
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,9 @@ from linkspan.model.host_snapshot import Process
 
 MOST_EXAMPLES: Final = 4
 """Processes of a namespace that are named; all are counted."""
+
+_RESERVED: Final = 16
+"""Descriptors that reading needs besides those of the namespaces."""
 
 _NAMESPACE: Final = re.compile(r"net:\[(\d+)\]")
 _NETNS_FOLDER: Final = "/run/netns"
@@ -60,6 +64,10 @@ class Processes:
     taps: list[OpenTap] = field(default_factory=list)
     closed: int = 0
     """Processes that may not be looked into."""
+    room: int = 0
+    """Namespaces that may be open at once."""
+    beyond: set[int] = field(default_factory=set)
+    """Namespaces for which there was no room."""
 
     def close(self) -> None:
         """Close the descriptors."""
@@ -72,7 +80,8 @@ def look() -> Processes:
     caller closes what comes back.
     """
     home = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
-    seen = Processes(os.fstat(home).st_ino)
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    seen = Processes(os.fstat(home).st_ino, room=limit - home - _RESERVED)
     seen.namespaces[seen.home] = Found(seen.home, home)
     mounts: dict[int, int] = {}
     ourselves = (os.getpid(), os.getppid())
@@ -181,6 +190,9 @@ def _name(point: str) -> str:
 def _found(seen: Processes, number: int, path: str) -> Found | None:
     """The namespace of that inode, opened by `path` if it is new; None when it is gone."""
     if number not in seen.namespaces:
+        if len(seen.namespaces) >= seen.room:
+            seen.beyond.add(number)
+            return None
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except OSError:
