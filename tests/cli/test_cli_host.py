@@ -13,7 +13,8 @@ import msgspec
 import pytest
 from tests.machine import EXAMPLES, ROOT, Machine, linkspan_command
 
-from linkspan.model.host_snapshot import HostSnapshot, Interface, NamespaceSnapshot
+from linkspan.model.host_snapshot import HostSnapshot, NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface
 from linkspan.model.load import load
 from linkspan.view.host import host_text
 

@@ -24,11 +24,11 @@ from linkspan.engine.user.devices import open_tap
 from linkspan.model.host_snapshot import (
     BaseChain,
     HostSnapshot,
-    Interface,
     NamespaceSnapshot,
     NftTable,
     Process,
 )
+from linkspan.model.interface_snapshot import Interface
 from linkspan.sandbox.namespaces import inside
 
 pytestmark = needs_root

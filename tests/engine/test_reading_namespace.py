@@ -19,7 +19,8 @@ from tests.engine.stations import wait_until
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.user.devices import open_tap
-from linkspan.model.host_snapshot import Interface, NamespaceSnapshot, Querier, VlanEntry
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface, Querier, VlanEntry
 from linkspan.model.names import Mark
 from linkspan.sandbox.namespaces import inside
 

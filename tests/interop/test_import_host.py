@@ -17,15 +17,8 @@ from tests.view.view_hosts import HOST, OTHER, WEB, address, bridge, hosts, link
 from linkspan.errors import Mistake
 from linkspan.interop.host import import_host
 from linkspan.interop.written import drop, lines, scalar
-from linkspan.model.host_snapshot import (
-    FarEnd,
-    FdbEntry,
-    HostSnapshot,
-    Interface,
-    Process,
-    Route,
-    TapHolder,
-)
+from linkspan.model.host_snapshot import FdbEntry, HostSnapshot, Process, Route
+from linkspan.model.interface_snapshot import FarEnd, Interface, TapHolder
 from linkspan.model.load import loads
 from linkspan.model.names import Mark
 from linkspan.model.position import YamlMapping, YamlScalar

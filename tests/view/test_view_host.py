@@ -14,16 +14,14 @@ from tests.view.view_hosts import HOST, OTHER, WEB, address, bridge, hosts, link
 
 from linkspan.model.host_snapshot import (
     BaseChain,
-    FarEnd,
     HostSnapshot,
     LabMention,
     NextHop,
     NftTable,
     Process,
     Route,
-    Statistics,
-    TapHolder,
 )
+from linkspan.model.interface_snapshot import FarEnd, Statistics, TapHolder
 from linkspan.model.names import Mark
 from linkspan.view.host import host_text
 

@@ -7,14 +7,8 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from linkspan.model.host_snapshot import (
-    Address,
-    FarEnd,
-    HostSnapshot,
-    Interface,
-    NamespaceSnapshot,
-    PortState,
-)
+from linkspan.model.host_snapshot import Address, HostSnapshot, NamespaceSnapshot
+from linkspan.model.interface_snapshot import FarEnd, Interface, PortState
 
 HOST, WEB, OTHER = 100, 101, 102
 

@@ -2,9 +2,8 @@
 
 What the file has words for becomes values: the host's bridges with their options, addresses and
 MACs, and the namespaces that their veths lead into as nodes. What it has none for becomes a
-comment that says what there is and why it is not a value. Whether the file takes a value is for
-the loader to say: what it refuses is taken out again, with its reason, until it refuses nothing.
-So the file that comes out always loads.
+comment that says what there is and why it is not a value. What comes out always loads
+(`interop.draft`).
 
 Bridges of labs are left out, since they stand in their own files, and link-local addresses, since
 the kernel makes them.
@@ -14,26 +13,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass, field
 from typing import Any, Final
 
-from linkspan.errors import Bug, Fault, Mistake
-from linkspan.interop.written import Tree, drop, lines
-from linkspan.model.host_snapshot import (
-    Address,
-    HostSnapshot,
-    Interface,
-    NamespaceSnapshot,
-    VlanEntry,
-)
-from linkspan.model.load import loads
+from linkspan.interop.draft import HEADING, Draft, Imported, until_it_loads
+from linkspan.interop.written import Tree
+from linkspan.model.host_snapshot import Address, HostSnapshot, NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface, VlanEntry
 from linkspan.model.position import Path
-from linkspan.model.topology import HOST, Topology
+from linkspan.model.topology import HOST
 
 NAME: Final = "host"
 """The lab's name in the file."""
-
-HEADING: Final = "The bridges of a machine and the namespaces on them, as they were found."
 
 _CARDS: Final = ("physical", "bond", "team", "vlan")
 """Kinds of interface that lead out of the machine; as ports they are uplinks."""
@@ -45,35 +35,12 @@ _ANYWHERE: Final = ("0.0.0.0/0", "::/0")
 _MAIN_TABLE: Final = 254
 
 
-@dataclass(frozen=True, slots=True)
-class Imported:
-    """What came of it."""
-
-    topology: Topology
-    text: str
-    remarks: tuple[str, ...]
-    """What the file could not say, as its comments say it."""
-
-
-@dataclass(slots=True)
-class _Draft:
-    """The file while it is being made."""
-
-    tree: Tree
-    remarks: dict[Path, list[str]] = field(default_factory=dict)
-    names: dict[int, str] = field(default_factory=dict)
-    """Names of nodes by namespace."""
-
-    def remark(self, path: Path, text: str) -> None:
-        self.remarks.setdefault(path, []).append(text)
-
-
 def import_host(snapshot: HostSnapshot, file: str) -> Imported:
     """The bridges of a machine's host as a file; `file` stands in messages.
 
     Raises Mistake when the host has no bridge of its own.
     """
-    draft = _Draft({"name": NAME, "scope": "host", "bridges": {}, "nodes": {}})
+    draft = Draft({"name": NAME, "scope": "host", "bridges": {}, "nodes": {}})
     draft.remark((), HEADING)
     namespaces = {namespace.id: namespace for namespace in snapshot.namespaces}
     bridges = [each for each in snapshot.host.interfaces if each.kind == "bridge"]
@@ -96,61 +63,10 @@ def import_host(snapshot: HostSnapshot, file: str) -> Imported:
     ]
     if others:
         draft.remark((), f"Interfaces on none of the bridges: {', '.join(others)}")
-    return _until_it_loads(draft, file)
+    return until_it_loads(draft, file)
 
 
-def _until_it_loads(draft: _Draft, file: str) -> Imported:
-    """Take out what the loader refuses. Raises Mistake when no bridge remains."""
-    while draft.tree["bridges"]:
-        written = list(lines(draft.tree, draft.remarks))
-        text = "".join(f"{line}\n" for _, line in written)
-        try:
-            topology = loads(text, file)
-        except Mistake as mistake:
-            refused = {
-                written[fault.place.line - 1][0]: fault
-                for fault in mistake.faults
-                if fault.place is not None and fault.place.line <= len(written)
-            }
-            if not any(refused):
-                raise Bug(f"a file was made that does not load: {mistake}") from None
-            # From behind, so that places in lists stay what they are.
-            for path in sorted(filter(None, refused), key=_order, reverse=True):
-                _take_out(draft, path, refused[path])
-        else:
-            said = (text for texts in draft.remarks.values() for text in texts)
-            return Imported(topology, text, tuple(each for each in said if each != HEADING))
-    raise Mistake(
-        Fault(
-            "the host has no bridge that could be written into a file",
-            found="; ".join(draft.remarks[()][1:]),
-            next_step="linkspan show tells what there is",
-        )
-    )
-
-
-def _order(path: Path) -> list[tuple[int, str]]:
-    return [(step, "") if isinstance(step, int) else (-1, step) for step in path]
-
-
-def _take_out(draft: _Draft, path: Path, fault: Fault) -> None:
-    value: Any = draft.tree
-    try:
-        for step in path:
-            value = value[step]
-        drop(draft.tree, path)
-    except LookupError:
-        return  # it went with something around it
-    for gone in [known for known in draft.remarks if known[: len(path)] == path]:
-        del draft.remarks[gone]
-    items = [] if isinstance(value, dict) else value if isinstance(value, list) else [value]
-    said = f" {', '.join(map(str, items))}" if items else ""
-    expected = f" (expected: {fault.expected})" if fault.expected else ""
-    place = path[:-1] if isinstance(path[-1], str) else path[:-2]
-    draft.remark(place, f"without {path[-1]}{said}: {fault.what}{expected}")
-
-
-def _bridge(draft: _Draft, host: NamespaceSnapshot, bridge: Interface) -> Tree:
+def _bridge(draft: Draft, host: NamespaceSnapshot, bridge: Interface) -> Tree:
     path: Path = ("bridges", bridge.name)
     tree: Tree = {"engine": "kernel"}
     if bridge.mac is not None:
@@ -174,7 +90,7 @@ def _bridge(draft: _Draft, host: NamespaceSnapshot, bridge: Interface) -> Tree:
 
 
 def _addresses(
-    draft: _Draft, path: Path, namespace: NamespaceSnapshot, interface: Interface
+    draft: Draft, path: Path, namespace: NamespaceSnapshot, interface: Interface
 ) -> Tree:
     found: list[str] = []
     for address in namespace.addresses:
@@ -209,7 +125,7 @@ def _vlans(interface: Interface) -> str:
 
 
 def _port(
-    draft: _Draft,
+    draft: Draft,
     host: NamespaceSnapshot,
     bridge: Interface,
     port: Interface,
@@ -260,7 +176,7 @@ def _why_not(host: NamespaceSnapshot, port: Interface) -> str:
     return "the file has no ports of this kind"
 
 
-def _node_name(draft: _Draft, namespace: NamespaceSnapshot) -> str:
+def _node_name(draft: Draft, namespace: NamespaceSnapshot) -> str:
     """The node's name: the best that the namespace has, made to fit, and taken by no other."""
     if namespace.id not in draft.names:
         plain = [name for name in namespace.names if not name.startswith("/")]
@@ -284,7 +200,7 @@ def _not_taken(base: str, taken: Collection[str]) -> str:
     return name
 
 
-def _gateways(draft: _Draft, namespace: NamespaceSnapshot, name: str) -> None:
+def _gateways(draft: Draft, namespace: NamespaceSnapshot, name: str) -> None:
     """The default routes of a node that lead through its ports, one for each family."""
     node = draft.tree["nodes"][name]
     others = 0

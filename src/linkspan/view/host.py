@@ -31,4 +31,4 @@ def host_text(snapshot: HostSnapshot, columns: int = 100, ascii: bool = False) -
 
 def _unread(snapshot: HostSnapshot, columns: int) -> list[str]:
     unread = [*snapshot.host.unread, *snapshot.unread]
-    return fold([printable(f"not read: {each}") for each in unread], columns)
+    return fold([printable(f"not read: {each}").rstrip() for each in unread], columns)

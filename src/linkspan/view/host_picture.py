@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from linkspan.model.host_snapshot import Interface
+from linkspan.model.interface_snapshot import Interface
 from linkspan.view.captions import Hanging
 from linkspan.view.host_words import (
     HOST,

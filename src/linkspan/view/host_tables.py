@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import groupby
 
-from linkspan.model.host_snapshot import Address, Interface, NamespaceSnapshot, Route
+from linkspan.model.host_snapshot import Address, NamespaceSnapshot, Route
+from linkspan.model.interface_snapshot import Interface
 from linkspan.view.host_words import (
     Machine,
     bridges_of,

@@ -10,12 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from linkspan.model.host_snapshot import (
-    FdbEntry,
-    HostSnapshot,
-    Interface,
-    NamespaceSnapshot,
-)
+from linkspan.model.host_snapshot import FdbEntry, HostSnapshot, NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface
 from linkspan.view.captions import worth_showing
 
 HOST = "host"

@@ -23,7 +23,7 @@ from linkspan.engine.reading.dump import (
     native,
     network,
 )
-from linkspan.model.host_snapshot import BridgeState, PortState, Querier, VlanEntry
+from linkspan.model.interface_snapshot import BridgeState, PortState, Querier, VlanEntry
 from linkspan.model.kernel_options import Sparse, derived_cost, from_kernel
 from linkspan.model.options import OptionScope
 from linkspan.types import format_mac

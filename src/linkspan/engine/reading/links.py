@@ -29,12 +29,7 @@ from linkspan.engine.reading.dump import (
     network,
     text,
 )
-from linkspan.model.host_snapshot import (
-    FarEnd,
-    Interface,
-    Statistics,
-    VlanEntry,
-)
+from linkspan.model.interface_snapshot import FarEnd, Interface, Statistics, VlanEntry
 from linkspan.model.names import parse_mark
 from linkspan.model.options import Plain
 from linkspan.types import format_mac

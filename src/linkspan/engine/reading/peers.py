@@ -21,7 +21,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from linkspan.engine.reading.dump import Dumps, attributes
-from linkspan.model.host_snapshot import FarEnd, Interface, NamespaceSnapshot
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import FarEnd, Interface
 from linkspan.sandbox.namespaces import inside
 from linkspan.types import format_mac
 

@@ -18,7 +18,8 @@ from typing import Final
 from msgspec.structs import replace
 
 from linkspan.engine.reading.processes import OpenTap
-from linkspan.model.host_snapshot import Interface, NamespaceSnapshot, TapHolder
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface, TapHolder
 
 _PIDFD_GETFD: Final = 438
 _TUNGETDEVNETNS: Final = 0x54E3
