@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import json
 import os
@@ -12,12 +13,15 @@ import subprocess
 from collections.abc import Iterator
 from typing import Any
 
+import msgspec
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tests.engine.networks import namespace, needs_root, veth
 from tests.engine.stations import wait_until
 
 from linkspan.engine.reading.dump import Dumps
-from linkspan.engine.reading.namespace import read_namespace
+from linkspan.engine.reading.namespace import NOT_UNDERSTOOD, read_all_of_it, read_namespace
 from linkspan.engine.user.devices import open_tap
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface, Querier, VlanEntry
@@ -457,6 +461,45 @@ def test_list_that_changed_while_it_was_read_is_asked_for_again(times: int) -> N
     with Restless(times) as dumps:
         found = dumps.entries(18, bytes(16))
     assert bool(found) is (times < 1000)
+
+
+class Garbled(Dumps):
+    """A kernel whose answers have other bytes in some places."""
+
+    def __init__(self, changes: list[tuple[int, int]]) -> None:
+        super().__init__()
+        self.changes = changes
+
+    def entries(self, number: int, header: bytes) -> list[bytes]:
+        messages: list[bytes] = []
+        for message in super().entries(number, header):
+            changed = bytearray(message)
+            for place, value in self.changes:
+                changed[place % len(changed)] = value
+            messages.append(bytes(changed))
+        return messages
+
+
+@given(st.lists(st.tuples(st.integers(0, 3000), st.integers(0, 255)), max_size=12))
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_answer_that_makes_no_sense_is_not_understood_and_no_bug(
+    world: None, changes: list[tuple[int, int]]
+) -> None:
+    with Garbled(changes) as dumps, contextlib.suppress(*NOT_UNDERSTOOD):
+        found = read_namespace(dumps)
+        assert msgspec.json.encode(found)
+
+
+def test_what_is_not_understood_is_said_and_the_rest_is_read(
+    world: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(dumps: Dumps) -> NamespaceSnapshot:
+        raise LookupError(dumps)
+
+    monkeypatch.setattr("linkspan.engine.reading.namespace.read_namespace", fail)
+    found = read_all_of_it(with_nft=True)
+    (unread,) = found.unread
+    assert unread.startswith("interfaces: the kernel's answer is not understood (LookupError(")
 
 
 def test_kernel_that_refuses_says_so() -> None:

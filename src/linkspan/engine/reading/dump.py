@@ -153,13 +153,13 @@ def attribute_list(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def native(data: bytes) -> int:
-    """A whole number of any size in the machine's byte order."""
-    return int.from_bytes(data, _ORDER)
+    """A whole number of up to 64 bits in the machine's byte order."""
+    return int.from_bytes(data[:8], _ORDER)
 
 
 def network(data: bytes) -> int:
-    """A whole number of any size in network byte order."""
-    return int.from_bytes(data, "big")
+    """A whole number of up to 64 bits in network byte order."""
+    return int.from_bytes(data[:8], "big")
 
 
 def text(data: bytes) -> str:

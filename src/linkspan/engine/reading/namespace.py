@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 from msgspec.structs import replace
 
@@ -22,7 +22,9 @@ from linkspan.engine.reading.stack import read_addresses, read_routes
 from linkspan.model.host_snapshot import NamespaceSnapshot, NftTable
 
 Found = TypeVar("Found")
-_NOT_UNDERSTOOD = (struct.error, ValueError, LookupError, StopIteration)
+NOT_UNDERSTOOD: Final = (struct.error, ValueError, LookupError, StopIteration)
+"""What taking an answer apart ends in when it is not what the kernel's headers say."""
+
 _NO_TABLES: tuple[NftTable, ...] = ()
 _NO_NAMES: tuple[str, ...] = ()
 
@@ -60,7 +62,7 @@ def read_all_of_it(with_nft: bool) -> NamespaceSnapshot:
         except OSError as error:
             unread.append(f"{what}: {error.strerror or error}")
             return otherwise
-        except _NOT_UNDERSTOOD as error:
+        except NOT_UNDERSTOOD as error:
             unread.append(f"{what}: the kernel's answer is not understood ({error!r})")
             return otherwise
 
