@@ -15,7 +15,9 @@ fetch NAME      give out duplicates of them (to enter a node, say)
 drop NAME       close them
 run NAME        start a service and start it again whenever it ends; the descriptors it names in
                 `give` are inherited, so a switch that was killed finds its taps as they were,
-                with what has queued up in them
+                with what has queued up in them (`sandbox.services`)
+configure       change what the next processes of services find, of several at once or of none
+configuration   what the next process of a service finds
 stop NAME       end a service
 commit          the lab is complete: until then the lab ends with the builder's connection,
                 which this process was given at its start
@@ -35,13 +37,14 @@ import signal
 import socket
 import sys
 import time
-from dataclasses import dataclass, field
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from linkspan.control.lines import Connection, RequestError, Value, listen, send_line
 from linkspan.control.server import Server
 from linkspan.sandbox import state
+from linkspan.sandbox.services import Services, log
 from linkspan.sandbox.syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,
@@ -59,27 +62,6 @@ from linkspan.sandbox.syscalls import (
     unshare,
 )
 
-FRESH_SECONDS: Final = 2.0
-"""A service that lived shorter than this is started again with a growing delay."""
-
-LONGEST_DELAY: Final = 5.0
-"""Seconds between two starts of a service that ends at once."""
-
-
-@dataclass
-class Service:
-    """A process that is to run as long as the lab does."""
-
-    name: str
-    arguments: list[str]
-    give: list[str]
-    process: int = 0
-    starts: int = 0
-    started: float = 0.0
-    due: float | None = None
-    delay: float = 0.0
-    configuration: dict[str, Any] = field(default_factory=dict)
-
 
 class Init:
     """The state of the first process and its answers."""
@@ -89,7 +71,7 @@ class Init:
         self.lock = lock
         self.since = time.time()
         self.held: dict[str, list[int]] = {}
-        self.services: dict[str, Service] = {}
+        self.services = Services(self.held)
         self.committed = False
         self.ending = False
         self.selector = selectors.DefaultSelector()
@@ -128,25 +110,6 @@ class Init:
         for descriptor in self.held.pop(name, []):
             os.close(descriptor)
 
-    def _run(self, request: Value, descriptors: list[int]) -> Value:
-        service = Service(
-            name=str(request["name"]),
-            arguments=[str(argument) for argument in request["arguments"]],
-            give=[name for name in request.get("give", []) if name in self.held],
-            configuration=dict(request.get("configuration", {})),
-        )
-        if service.name in self.services:
-            raise RequestError(f"a service named {service.name!r} runs already")
-        self.services[service.name] = service
-        self._start(service)
-        return {"pid": service.process}
-
-    def _stop(self, request: Value, descriptors: list[int]) -> Value:
-        service = self.services.pop(request["name"], None)
-        if service is not None and service.process:
-            os.kill(service.process, signal.SIGTERM)
-        return {}
-
     def _commit(self, request: Value, descriptors: list[int]) -> Value:
         self.committed = True
         return {}
@@ -157,22 +120,21 @@ class Init:
             "since": self.since,
             "committed": self.committed,
             "held": sorted(self.held),
-            "services": {
-                service.name: {"pid": service.process, "starts": service.starts}
-                for service in self.services.values()
-            },
+            "services": self.services.status(),
         }
 
     def _shutdown(self, request: Value, descriptors: list[int]) -> Value:
         self.ending = True
         return {}
 
-    OPERATIONS: Final = {
+    OPERATIONS: Final[dict[str, Callable[[Init, Value, list[int]], Value]]] = {
         "hold": _hold,
         "fetch": _fetch,
         "drop": _drop,
-        "run": _run,
-        "stop": _stop,
+        "run": lambda self, request, _: self.services.run(request),
+        "configure": lambda self, request, _: self.services.configure(request),
+        "configuration": lambda self, request, _: self.services.configuration(request),
+        "stop": lambda self, request, _: self.services.stop(request),
         "commit": _commit,
         "status": _status,
         "shutdown": _shutdown,
@@ -182,72 +144,6 @@ class Init:
         """A builder that goes away before `commit` takes the half-built lab with it."""
         if connection is self.builder and not self.committed:
             self.ending = True
-
-    # services
-
-    def _start(self, service: Service) -> None:
-        given = {name: self.held[name] for name in service.give if name in self.held}
-        configuration = os.memfd_create("configuration", 0)
-        os.write(
-            configuration, json.dumps({**service.configuration, "descriptors": given}).encode()
-        )
-        os.lseek(configuration, 0, os.SEEK_SET)
-        inherited = {configuration, *(fd for group in given.values() for fd in group)}
-        process = os.fork()
-        if process == 0:
-            self._become(service, configuration, inherited)
-        os.close(configuration)
-        service.process = process
-        service.starts += 1
-        service.started = time.monotonic()
-        service.due = None
-        log(f"{service.name}: process {process}, start {service.starts}")
-
-    def _become(self, service: Service, configuration: int, inherited: set[int]) -> None:
-        try:
-            signal.set_wakeup_fd(-1)
-            for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT):
-                signal.signal(number, signal.SIG_DFL)
-            for descriptor in inherited:
-                os.set_inheritable(descriptor, True)
-            os.execv(service.arguments[0], [*service.arguments, str(configuration)])
-        except OSError as error:
-            log(f"{service.name}: cannot start {service.arguments[0]}: {error}")
-        os._exit(127)
-
-    def reap(self) -> None:
-        """Collect ended processes; a service's is started again."""
-        while True:
-            try:
-                process, status = os.waitpid(-1, os.WNOHANG)
-            except ChildProcessError:
-                return
-            if process == 0:
-                return
-            for service in self.services.values():
-                if service.process == process:
-                    self._ended(service, status)
-
-    def _ended(self, service: Service, status: int) -> None:
-        log(f"{service.name}: process {service.process} ended, {_how(status)}")
-        service.process = 0
-        lived = time.monotonic() - service.started
-        service.delay = min(LONGEST_DELAY, service.delay * 2 + 0.1) if lived < FRESH_SECONDS else 0
-        # The first quick end is started again at once: it may have been killed by hand.
-        service.due = time.monotonic() + (service.delay if service.delay > 0.1 else 0.0)
-
-    def start_due(self) -> float | None:
-        """Start services whose time has come; seconds until the next one, None if none waits."""
-        now = time.monotonic()
-        waits: list[float] = []
-        for service in self.services.values():
-            if service.due is None:
-                continue
-            if service.due <= now:
-                self._start(service)
-            else:
-                waits.append(service.due - now)
-        return min(waits, default=None)
 
     # life
 
@@ -262,39 +158,18 @@ class Init:
         signal.signal(signal.SIGINT, self._asked_to_end)
         self.selector.register(waker, selectors.EVENT_READ, lambda _: waker.recv(4096))
         while not self.ending:
-            for key, events in self.selector.select(self.start_due()):
+            for key, events in self.selector.select(self.services.start_due()):
                 key.data(events)
-            self.reap()
+            self.services.reap()
 
     def _asked_to_end(self, *_: object) -> None:
         self.ending = True
 
     def end(self) -> None:
         """Ask services to end, remove the folder; the kernel does the rest when we exit."""
-        for service in self.services.values():
-            if service.process:
-                with contextlib.suppress(ProcessLookupError):
-                    os.kill(service.process, signal.SIGTERM)
-        deadline = time.monotonic() + 1.0
-        while time.monotonic() < deadline:
-            try:
-                if os.waitpid(-1, os.WNOHANG) == (0, 0):
-                    time.sleep(0.002)
-            except ChildProcessError:
-                break
+        self.services.end_all()
         log("ended")
         state.remove(self.folder, self.lock)
-
-
-def log(text: str) -> None:
-    """A line in the lab's log, which is this process's standard error."""
-    print(time.strftime("%Y-%m-%dT%H:%M:%S"), text, file=sys.stderr, flush=True)
-
-
-def _how(status: int) -> str:
-    if os.WIFSIGNALED(status):
-        return f"killed by signal {os.WTERMSIG(status)}"
-    return f"exit status {os.WEXITSTATUS(status)}"
 
 
 def _enter_namespaces() -> None:
