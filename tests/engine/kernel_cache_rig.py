@@ -88,6 +88,7 @@ class Rig:
                 interface=None,
                 options=chosen,
                 ifindex=index,
+                to_peer=True,
             )
             ports.append(port)
         with inside(self._near):

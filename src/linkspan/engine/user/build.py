@@ -144,7 +144,9 @@ class Builder:
         )
         if loaded is not None:
             index = loaded.add_veth(action.number, self._veth(action))
-            self._ports.setdefault(action.bridge, []).append(replace(port, ifindex=index))
+            self._ports.setdefault(action.bridge, []).append(
+                replace(port, ifindex=index, to_peer=True)
+            )
         elif self._has_taps:
             self._hold_port(action.bridge, port, self._tap(action))
         else:

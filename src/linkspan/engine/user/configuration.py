@@ -13,7 +13,7 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     number: int
     name: str
     kind: str
-    """tap, veth, stream or dgram."""
+    """tap, veth, packet (a NIC), stream or dgram."""
     mac: str | None
     """MAC address of the interface that is the port; a socket has none."""
     node: str | None
@@ -21,6 +21,13 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     options: PortOptions
     ifindex: int | None = None
     """Index, in the lab's own namespace, of a device whose frames come by the upcall."""
+    to_peer: bool = False
+    """Whether the kernel may put frames straight in at that device's far end: it is a veth whose
+    far end is in another namespace (`bpf_redirect_peer`)."""
+    uplink: bool = False
+    """Whether the interface was there before linkspan came."""
+    made_qdisc: bool = False
+    """Of an uplink: whether its clsact qdisc is linkspan's."""
 
     def key(self, bridge: str) -> str:
         """The name under which the lab's init process holds the port's descriptor."""

@@ -27,7 +27,7 @@ from __future__ import annotations
 import select
 import selectors
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final
 
 from linkspan.bridge.cache import TAGGED_KEY_BYTES, UNTAGGED_KEY_BYTES
@@ -41,6 +41,8 @@ from linkspan.engine.user.kernel_side import KernelSide
 from linkspan.engine.user.ports import Port, StreamPort
 from linkspan.engine.user.slow_path import BURST, GSO_TYPE, SlowPath
 from linkspan.engine.user.timer import Timer
+from linkspan.engine.user.upcall import KernelPort
+from linkspan.types import PortNumber
 
 SINGLE_TURNS: Final = 4
 """Turns of one frame after a port ran dry. More would save little and delay bursts."""
@@ -67,7 +69,7 @@ class Dataplane:
         self._slow = SlowPath(bridge)
         self.ports = self._slow.ports
         self._epoll = select.epoll()
-        self._serve: dict[int, Callable[[int], None]] = {}
+        self._serve: dict[int, Callable[[int], object]] = {}
         self._waiting: set[StreamPort] = set()
         self._turns = 0
         """Since a port ran dry."""
@@ -91,9 +93,33 @@ class Dataplane:
         else:
             self._watch(port.descriptor, select.EPOLLIN, lambda _: self._pump(port))
 
-    def add_kernel_port(self, port: Port) -> None:
+    def add_kernel_port(self, port: KernelPort) -> None:
         """Take a port whose frames come by the upcall."""
         self._slow.add(port)
+
+    def remove(self, numbers: Collection[PortNumber]) -> None:
+        """Take ports from the bridge, and let go of them when no frame can go there any more.
+
+        What they sent until now still counts, and is forwarded as far as it has come up.
+        """
+        side, now = self.kernel_side, time.monotonic()
+        if side is not None:
+            side.drain(numbers)
+        self.settle(now)
+        for number in numbers:
+            self.bridge.remove_port(number)
+        self.publish(wait=True)
+        self.settle(now)
+        for number in numbers:
+            port = self._slow.remove(number)
+            if isinstance(port, KernelPort):
+                assert side is not None
+                side.remove(number)
+            else:
+                self.forget(port.descriptor)
+            if isinstance(port, StreamPort):
+                self._waiting.discard(port)
+            port.close()
 
     def add_kernel_cache(self, kernel: KernelCache, upcall: int) -> None:
         """Serve the misses of the in-kernel cache; its ports have been added."""
@@ -116,7 +142,7 @@ class Dataplane:
         else:
             self._watch(descriptor, events, serve)
 
-    def _watch(self, descriptor: int, events: int, serve: Callable[[int], None]) -> None:
+    def _watch(self, descriptor: int, events: int, serve: Callable[[int], object]) -> None:
         self._serve[descriptor] = serve
         self._epoll.register(descriptor, events)
 

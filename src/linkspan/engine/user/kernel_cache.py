@@ -186,6 +186,23 @@ class KernelCache:
             yield NO_VLAN, Mac(addresses[:6])
             yield NO_VLAN, Mac(addresses[6:])
 
+    # ports
+
+    def add_device(self, port: PortNumber, device: Device) -> None:
+        """A port has come."""
+        self.devices[port] = device
+        self.credit.add(port)
+
+    def remove_device(self, port: PortNumber) -> None:
+        """A port has gone, and no program runs any more that knew it; its entries go. What its
+        counters say has been collected. `note` the whole before anything else is installed."""
+        for flow in [flow for flow in self._flows.values() if flow.ingress == port]:
+            self._remove(flow)
+        self._held.pop(port, None)
+        self._emptied.discard(port)
+        self.devices.pop(port, None)
+        self.credit.remove(port)
+
     # state
 
     def publish(self, generation: int, wait: bool) -> None:

@@ -78,6 +78,15 @@ class Credit:
                 self.lost[number] = lost
         return found
 
+    def add(self, port: PortNumber) -> None:
+        """A port has come, whose counts in the map are all zero."""
+        self.lost[port] = 0
+
+    def remove(self, port: PortNumber) -> None:
+        """A port has gone."""
+        self.lost.pop(port, None)
+        self._waiting.pop(port, None)
+
     def close(self) -> None:
         """Unmap the memory."""
         self._memory.close()

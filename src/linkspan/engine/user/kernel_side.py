@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import select
 import time
+from collections.abc import Collection
 from typing import Final
 
 from linkspan.bridge.port import PortState
@@ -24,6 +25,8 @@ from linkspan.bridge.watch import is_watched
 from linkspan.engine.libbpf import wait_for_running_programs
 from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.kernel_cache import KernelCache
+from linkspan.engine.user.kernel_flow import Device
+from linkspan.engine.user.kernel_maps import CREDIT
 from linkspan.engine.user.links import LinkWatch
 from linkspan.engine.user.ports import Port
 from linkspan.engine.user.slow_path import BURST, GSO_TYPE, SlowPath
@@ -61,6 +64,31 @@ class KernelSide:
         if generation != self.kernel.generation:
             self.kernel.publish(generation, wait)
 
+    def add(self, number: PortNumber, device: Device) -> None:
+        """Serve one more port, which the bridge has and whose program runs."""
+        self.kernel.add_device(number, device)
+        self._numbers[device.ifindex] = number
+        self.links.ask(device.ifindex)
+        self.hear_of_links()
+
+    def drain(self, numbers: Collection[PortNumber]) -> None:
+        """Deal with what waits in the upcall from ports whose upcalls have been ended, so that
+        nothing of theirs can be taken for another's who gets their number."""
+        if not any(number in self.kernel.devices for number in numbers):
+            return
+        wait_for_running_programs()
+        queued = CREDIT * (len(self.kernel.devices) + 1)
+        for _ in range(0, queued + BURST, BURST):
+            if not self.pump():
+                return
+
+    def remove(self, number: PortNumber) -> None:
+        """A port has gone from the bridge, and that is published."""
+        device = self.kernel.devices.get(number)
+        if device is not None:
+            self._numbers.pop(device.ifindex, None)
+            self.kernel.remove_device(number)
+
     def hear_of_links(self) -> None:
         """Take notice of carriers that came or went."""
         for index, has_carrier in self.links.read():
@@ -74,12 +102,14 @@ class KernelSide:
 
     # misses
 
-    def pump(self) -> None:
-        """Deal with one burst of frames that came up, of all ports."""
+    def pump(self) -> bool:
+        """Deal with one burst of frames that came up, of all ports; returns whether there may be
+        more."""
         done: dict[PortNumber, int] = {}
-        self._take(done)
+        may_be_more = self._take(done)
         for number, frames in done.items():
             self.kernel.credit.done(number, frames)
+        return may_be_more
 
     def _take(self, done: dict[PortNumber, int]) -> bool:
         """Deal with one burst, counted by ingress port; returns whether there may be more."""
@@ -151,12 +181,14 @@ class KernelSide:
         """Bring counters and ageing up to date with what the kernel forwarded by itself."""
         fdb, ports = self._bridge.fdb, self._slow.ports
         for used in self.kernel.collect():
-            ingress = ports[used.ingress]
+            if (ingress := ports.get(used.ingress)) is None:
+                continue
             ingress.frames_in += used.frames
             ingress.bytes_in += used.size
             for number in used.egress:
-                ports[number].frames_out += used.frames
-                ports[number].bytes_out += used.size
+                if (egress := ports.get(number)) is not None:  # else it left with a process before
+                    egress.frames_out += used.frames
+                    egress.bytes_out += used.size
             if not used.egress and used.frames:
                 ingress.drop(used.reason, used.frames)
             entry = None if used.learn is None else fdb.find(used.learn)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import socket
 import struct
+from collections.abc import Iterator
 from typing import Final
 
 _MESSAGE: Final = struct.Struct("=LHHLLBxHiII")
@@ -16,9 +17,11 @@ _MESSAGE: Final = struct.Struct("=LHHLLBxHiII")
 
 _NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _RTMGRP_LINK = 1
-_REQUEST_DUMP = 0x301
+_REQUEST, _REQUEST_DUMP = 0x1, 0x301
 _IFF_LOWER_UP = 0x10000
 _RECEIVE_BYTES = 1 << 18
+_MOST_READS: Final = 64
+"""So that a storm of messages does not keep the switch from its frames."""
 
 
 class LinkWatch:
@@ -28,27 +31,35 @@ class LinkWatch:
         self._sock = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
         self._sock.bind((0, _RTMGRP_LINK))
         self._sock.setblocking(False)
-        self._ask()
+        self._ask_for_all()
 
-    def _ask(self) -> None:
+    def _ask_for_all(self) -> None:
         self._sock.send(_MESSAGE.pack(_MESSAGE.size, _GETLINK, _REQUEST_DUMP, 1, 0, 0, 0, 0, 0, 0))
+
+    def ask(self, index: int) -> None:
+        """Have a message about one device among those that are read next."""
+        self._sock.send(_MESSAGE.pack(_MESSAGE.size, _GETLINK, _REQUEST, 1, 0, 0, 0, index, 0, 0))
 
     def fileno(self) -> int:
         return self._sock.fileno()
 
     def read(self) -> list[tuple[int, bool]]:
         """Index and carrier of every device that messages came of; a deleted one has none."""
-        try:
-            data = self._sock.recv(_RECEIVE_BYTES)
-        except BlockingIOError:
-            return []
-        except OSError:  # ENOBUFS: messages were lost, so ask for the whole again
-            self._ask()
-            return []
-        found, offset = [], 0
-        while offset + _MESSAGE.size <= len(data):
-            length, kind, _, _, _, _, _, index, flags, _ = _MESSAGE.unpack_from(data, offset)
-            if kind in (_NEWLINK, _DELLINK):
-                found.append((index, kind == _NEWLINK and bool(flags & _IFF_LOWER_UP)))
-            offset += max(16, (length + 3) & ~3)
+        found: list[tuple[int, bool]] = []
+        for _ in range(_MOST_READS):
+            try:
+                found += _devices(self._sock.recv(_RECEIVE_BYTES))
+            except BlockingIOError:
+                break
+            except OSError:  # ENOBUFS: messages were lost, so ask for the whole again
+                self._ask_for_all()
         return found
+
+
+def _devices(data: bytes) -> Iterator[tuple[int, bool]]:
+    offset = 0
+    while offset + _MESSAGE.size <= len(data):
+        length, kind, _, _, _, _, _, index, flags, _ = _MESSAGE.unpack_from(data, offset)
+        if kind in (_NEWLINK, _DELLINK):
+            yield index, kind == _NEWLINK and bool(flags & _IFF_LOWER_UP)
+        offset += max(16, (length + 3) & ~3)

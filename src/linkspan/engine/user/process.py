@@ -20,11 +20,10 @@ import msgspec
 
 from linkspan.bridge.commit import Event
 from linkspan.bridge.fdb import Fdb
-from linkspan.bridge.port import Port as BridgePort
 from linkspan.bridge.state import Bridge
 from linkspan.control.server import Server
+from linkspan.engine.user.attach import bridge_port, device_of, open_port
 from linkspan.engine.user.configuration import (
-    PortConfiguration,
     SwitchConfiguration,
     cache_key,
     control_key,
@@ -35,11 +34,10 @@ from linkspan.engine.user.dataplane import Dataplane
 from linkspan.engine.user.kernel_cache import KernelCache
 from linkspan.engine.user.kernel_flow import Device
 from linkspan.engine.user.memory import Memory
-from linkspan.engine.user.ports import DatagramPort, PacketPort, Port, StreamPort, TapPort
 from linkspan.engine.user.requests import Requests
 from linkspan.engine.user.restore import Keeper, restore
 from linkspan.engine.user.upcall import KernelPort
-from linkspan.types import NO_MAC, PortNumber, parse_mac
+from linkspan.types import PortNumber, parse_mac
 
 
 def build_bridge(configuration: SwitchConfiguration) -> Bridge:
@@ -49,23 +47,8 @@ def build_bridge(configuration: SwitchConfiguration) -> Bridge:
     bridge.set_group_fwd_mask(configuration.group_fwd_mask)
     bridge.set_up(configuration.up)
     for port in configuration.ports:
-        mac = parse_mac(port.mac) if port.mac else NO_MAC
-        bridge.add_port(BridgePort(PortNumber(port.number), port.name, mac, port.options))
+        bridge.add_port(bridge_port(port))
     return bridge
-
-
-def open_port(dataplane: Dataplane, port: PortConfiguration, descriptor: int) -> Port:
-    """The port of the loop that belongs to a configured port."""
-    arguments = (PortNumber(port.number), port.name, port.kind, descriptor)
-    match port.kind:
-        case "tap":
-            return TapPort(*arguments)
-        case "stream":
-            return StreamPort(*arguments, dataplane.watch_peer, dataplane.forget)
-        case "dgram":
-            return DatagramPort(*arguments)
-        case _:
-            return PacketPort(*arguments)
 
 
 def add_ports(dataplane: Dataplane, configuration: SwitchConfiguration) -> None:
@@ -84,9 +67,9 @@ def add_ports(dataplane: Dataplane, configuration: SwitchConfiguration) -> None:
 def kernel_devices(configuration: SwitchConfiguration) -> dict[PortNumber, Device]:
     """The ports that the in-kernel cache forwards between."""
     return {
-        PortNumber(port.number): Device(port.ifindex, port.kind == "veth")
+        PortNumber(port.number): device
         for port in configuration.ports
-        if port.ifindex is not None
+        if (device := device_of(port)) is not None
     }
 
 

@@ -2,14 +2,20 @@
 
 snapshot                          the bridge, its ports with counters, its FDB
 fdb-add     mac port [kind]       a static (default) or sticky entry
-fdb-delete  mac                   delete an entry that is not the bridge's own
+fdb-delete  mac [missing_ok]      delete an entry that is not the bridge's own
 fdb-flush   [port]                forget what was learned, on one port or on all
 options     port, {option: value} change options of a port
-bridge      {option: value}       change ageing_time (seconds), group_fwd_mask or up
+bridge      {option: value}       change ageing_time (seconds), group_fwd_mask, fdb_max_learned,
+                                  mac or up
+port-add    port                  attach a port (`PortConfiguration`), whose descriptor comes with
+                                  the request; one that is there is set to what is said of it
+port-delete ports                 let go of ports by name, of those that there are
+batch       requests              carry out one after the other, up to the first that can't be
 counters                          counters of all ports
 events                            from now on also lines {"event": …}: learned, moved, expired, …
 
-A request changes all that it names or nothing.
+A request changes all that it names or nothing; a batch is as many requests. What was acknowledged
+is in force, and outlives this process.
 """
 
 from __future__ import annotations
@@ -17,26 +23,26 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict
-from operator import itemgetter
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from linkspan.bridge.commit import Event
-from linkspan.bridge.fdb import Entry, EntryKind
-from linkspan.bridge.port import PortOptions, PortState
+from linkspan.bridge.fdb import EntryKind
+from linkspan.bridge.port import PortOptions
+from linkspan.bridge.state import is_station
 from linkspan.control.lines import Connection, RequestError, Value
 from linkspan.control.server import Server
+from linkspan.engine.user.attach import attach
 from linkspan.engine.user.configuration import PortConfiguration, SwitchConfiguration
 from linkspan.engine.user.dataplane import Dataplane
-from linkspan.engine.user.restore import Keeper
+from linkspan.engine.user.reports import Reports
+from linkspan.engine.user.restore import Keeper, change_mac
 from linkspan.errors import Mistake
-from linkspan.model.bridge_options import LONGEST_AGEING
-from linkspan.model.snapshot import BridgeSnapshot, Counters, FdbSnapshot, PortSnapshot
-from linkspan.types import NO_VLAN, Mac, PortNumber, format_mac, parse_mac
+from linkspan.model.bridge_options import LARGEST_FDB, LONGEST_AGEING
+from linkspan.types import HOST_PORT, NO_VLAN, Mac, PortNumber, format_mac, parse_mac
 
-_READING: Final = ("snapshot", "counters")
+_READING: Final = ("snapshot", "counters", "events")
 _ADDABLE: Final = {"static": EntryKind.STATIC, "sticky": EntryKind.STICKY}
 
 
@@ -47,6 +53,9 @@ class Requests:
         self._configuration = configuration
         self._configured = {port.number: port for port in configuration.ports}
         self._listeners: set[Connection] = set()
+        self._given: list[int] = []
+        """Descriptors that came with the request in hand."""
+        self._reports: Reports
         self._dataplane: Dataplane
         self._keeper: Keeper
         self._server: Server
@@ -54,34 +63,39 @@ class Requests:
     def attach(self, dataplane: Dataplane, server: Server, keeper: Keeper) -> None:
         """Say whom the requests are about, once it exists."""
         self._dataplane, self._server, self._keeper = dataplane, server, keeper
+        self._reports = Reports(self._configuration, self._configured, dataplane)
 
     def handle(self, connection: Connection, request: Value, descriptors: list[int]) -> Value:
         """Answer one request. Raises RequestError."""
-        while descriptors:
-            os.close(descriptors.pop())
+        self._given = descriptors
         operation = request.pop("op")
-        if operation == "events":
-            if request:
-                raise RequestError(f"events: unknown field {min(request)!r}")
-            self._listeners.add(connection)
-            return {}
+        try:
+            if operation == "events":
+                if request:
+                    raise RequestError(f"events: unknown field {min(request)!r}")
+                self._listeners.add(connection)
+                return {}
+            return self._answer(operation, request)
+        finally:
+            if operation in _READING:
+                # A counter that somebody has seen does not go back, whenever this process ends.
+                self._keeper.tick()
+            elif operation in self.OPERATIONS:
+                self._dataplane.publish(wait=True)
+                self._keeper.note_whole()
+            while descriptors:
+                os.close(descriptors.pop())
+
+    def _answer(self, operation: str, fields: Value) -> Value:
         answer = self.OPERATIONS.get(operation)
         if answer is None:
             raise RequestError(f"unknown op; known: {', '.join([*self.OPERATIONS, 'events'])}")
         try:
-            result = answer(self, **request)
+            return answer(self, **fields)
         except TypeError as error:
             raise RequestError(f"{operation}: {str(error).partition(' ')[2]}") from None
         except (ValueError, Mistake) as error:
             raise RequestError(f"{operation}: {error}") from None
-        if operation in _READING:
-            # A counter that somebody has seen does not go back, whenever this process is killed.
-            self._keeper.tick()
-        else:
-            # In this order: what was acknowledged is in force and outlives this process.
-            self._dataplane.publish(wait=True)
-            self._keeper.note_whole()
-        return result
 
     def forget(self, connection: Connection) -> None:
         """A client has gone."""
@@ -92,94 +106,7 @@ class Requests:
         if not self._listeners:
             return
         for event in events:
-            self._server.broadcast(self._describe(event), self._listeners)
-
-    def _describe(self, event: Event) -> dict[str, object]:
-        described: dict[str, object] = {"event": type(event).__name__.lower(), "at": time.time()}
-        for name, value in asdict(event).items():
-            if isinstance(value, bytes):
-                described[name] = format_mac(value)
-            elif name in ("port", "old", "new"):
-                described[name] = self._name(value)
-            else:
-                described[name] = value
-        return described
-
-    # reading
-
-    def _snapshot(self) -> Value:
-        now = time.monotonic()
-        self._dataplane.settle(now)
-        bridge, side = self._dataplane.bridge, self._dataplane.kernel_side
-        snapshot = BridgeSnapshot(
-            name=bridge.name,
-            node=self._configuration.node,
-            engine="user",
-            mac=format_mac(bridge.mac),
-            up=bridge.up,
-            addresses=[],
-            options={
-                "ageing_time": bridge.fdb.ageing_time,
-                "fdb_max_learned": bridge.fdb.max_learned,
-                "group_fwd_mask": bridge.group_fwd_mask,
-            },
-            pid=os.getpid(),
-            restarts=0,
-            cache=self._configuration.cache,
-            flows=0 if side is None else len(side.kernel),
-            ports=[self._port(number) for number in sorted(bridge.ports)],
-            fdb=[
-                self._entry(vlan, mac, entry, now)
-                for (vlan, mac), entry in sorted(bridge.fdb, key=itemgetter(0))
-            ],
-        )
-        return {"bridge": msgspec.to_builtins(snapshot)}
-
-    def _port(self, number: PortNumber) -> PortSnapshot:
-        port, configured = self._dataplane.bridge.ports[number], self._configured[number]
-        forwarding = port.state is PortState.FORWARDING and self._dataplane.bridge.up
-        return PortSnapshot(
-            name=port.name,
-            number=number,
-            kind=configured.kind,
-            state="forwarding" if forwarding else "disabled",
-            node=configured.node,
-            interface=configured.interface,
-            options=msgspec.structs.asdict(port.options),
-            counters=self._counters_of(number),
-        )
-
-    def _counters_of(self, number: PortNumber) -> Counters:
-        port = self._dataplane.ports[number]
-        return Counters(
-            frames_in=port.frames_in,
-            bytes_in=port.bytes_in,
-            frames_out=port.frames_out,
-            bytes_out=port.bytes_out,
-            drops=dict(port.drops),
-        )
-
-    def _entry(self, vlan: int, mac: Mac, entry: Entry, now: float) -> FdbSnapshot:
-        return FdbSnapshot(
-            mac=format_mac(mac),
-            vlan=vlan,
-            port=self._name(entry.port),
-            kind=entry.kind.name.lower(),
-            age=round(now - entry.updated, 3) if entry.kind is EntryKind.LEARNED else None,
-        )
-
-    def _counters(self) -> Value:
-        self._dataplane.settle(time.monotonic())
-        return {
-            "ports": {
-                self._name(number): msgspec.to_builtins(self._counters_of(number))
-                for number in sorted(self._dataplane.ports)
-            }
-        }
-
-    def _name(self, number: PortNumber) -> str:
-        configured: PortConfiguration | None = self._configured.get(number)
-        return configured.name if configured else str(number)
+            self._server.broadcast(self._reports.event(event), self._listeners)
 
     # changing
 
@@ -199,11 +126,13 @@ class Requests:
         self._dataplane.bridge.add_entry(address, number, _ADDABLE[kind], time.monotonic())
         return {}
 
-    def _fdb_delete(self, mac: str) -> Value:
+    def _fdb_delete(self, mac: str, missing_ok: bool = False) -> Value:
         address = parse_mac(mac)
         self._refuse_own(address)
         self._settle()
-        self._dataplane.bridge.delete_entry(address)
+        bridge = self._dataplane.bridge
+        if not missing_ok or bridge.fdb.find((NO_VLAN, address)) is not None:
+            bridge.delete_entry(address)
         return {}
 
     def _refuse_own(self, address: Mac) -> None:
@@ -231,13 +160,67 @@ class Requests:
         change = msgspec.convert(options, _BridgeOptions)
         _refuse_unknown(options, _BridgeOptions.__struct_fields__)
         bridge = self._dataplane.bridge
+        mac = None if change.mac is None else parse_mac(change.mac)
+        if mac is not None and not is_station(mac):
+            raise RequestError(f"{change.mac} can't be the address of a bridge")
         self._settle()
         if change.group_fwd_mask is not None:  # the only one that can be refused, so it is first
             bridge.set_group_fwd_mask(change.group_fwd_mask)
+        if mac is not None:
+            change_mac(bridge, mac)
         if change.ageing_time is not None:
             bridge.set_ageing_time(change.ageing_time)
+        if change.fdb_max_learned is not None:
+            bridge.fdb.max_learned = change.fdb_max_learned
         if change.up is not None:
             bridge.set_up(change.up)
+        return {}
+
+    # ports
+
+    def _port_add(self, port: dict[str, Any]) -> Value:
+        wanted = msgspec.convert(port, PortConfiguration)
+        number = PortNumber(wanted.number)
+        bridge, known = self._dataplane.bridge, self._configured.get(number)
+        if known is None and any(wanted.name == other.name for other in self._configured.values()):
+            raise RequestError(f"a port named {wanted.name!r} has another number")
+        if known is not None and known.name != wanted.name:
+            raise RequestError(f"number {number} is that of the port {known.name!r}")
+        self._settle()
+        if known is None:
+            # Of a batch, the first descriptors belong to the first ports.
+            given = self._given[: 0 if wanted.ifindex is not None else 1]
+            del self._given[: len(given)]
+            try:
+                attach(self._dataplane, wanted, given)
+            finally:
+                self._given += given
+            self._configured[number] = wanted
+        else:
+            if wanted.ifindex is None and self._given:
+                os.close(self._given.pop(0))
+            if number != HOST_PORT:
+                bridge.set_options(number, wanted.options)
+        return {}
+
+    def _port_delete(self, ports: list[str]) -> Value:
+        found = {
+            PortNumber(number): port
+            for number, port in self._configured.items()
+            if port.name in ports and number != HOST_PORT
+        }
+        self._dataplane.remove(list(found))
+        for number in found:
+            del self._configured[number]
+        return {}
+
+    def _batch(self, requests: list[dict[str, Any]]) -> Value:
+        for request in requests:
+            fields = dict(request)
+            operation = fields.pop("op", None)
+            if operation in (None, "batch", *_READING):
+                raise RequestError(f"a batch holds requests that change something, not {request}")
+            self._answer(operation, fields)
         return {}
 
     def _settle(self) -> None:
@@ -245,19 +228,24 @@ class Requests:
         self._dataplane.settle(time.monotonic())
 
     OPERATIONS: Final[dict[str, Callable[..., Value]]] = {
-        "snapshot": _snapshot,
-        "counters": _counters,
+        "snapshot": lambda self: self._reports.snapshot(),
+        "counters": lambda self: self._reports.counters(),
         "fdb-add": _fdb_add,
         "fdb-delete": _fdb_delete,
         "fdb-flush": _fdb_flush,
         "options": _options,
         "bridge": _bridge,
+        "port-add": _port_add,
+        "port-delete": _port_delete,
+        "batch": _batch,
     }
 
 
 class _BridgeOptions(msgspec.Struct, frozen=True):
     ageing_time: Annotated[float, msgspec.Meta(ge=0, le=LONGEST_AGEING)] | None = None
     group_fwd_mask: int | None = None
+    fdb_max_learned: Annotated[int, msgspec.Meta(ge=1, le=LARGEST_FDB)] | None = None
+    mac: str | None = None
     up: bool | None = None
 
 

@@ -7,7 +7,7 @@ what changes when somebody asks for it is written anew as a whole.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Any, Final
 
 import msgspec
@@ -20,7 +20,7 @@ from linkspan.engine.user.kernel_cache import KernelCache
 from linkspan.engine.user.kernel_flow import Counted
 from linkspan.engine.user.memory import Memory
 from linkspan.engine.user.ports import Port
-from linkspan.types import Mac, PortNumber, Vlan
+from linkspan.types import HOST_PORT, Mac, PortNumber, Vlan
 
 _WHOLE_SECONDS: Final = 5.0
 _WHOLES_A_LIFE: Final = 4
@@ -84,7 +84,10 @@ class Keeper:
                 "up": bridge.up,
                 "ageing_time": bridge.fdb.ageing_time,
                 "group_fwd_mask": bridge.group_fwd_mask,
+                "fdb_max_learned": bridge.fdb.max_learned,
+                "mac": bridge.mac.hex(),
             },
+            names={number: port.name for number, port in bridge.ports.items()},
             options={
                 number: msgspec.structs.asdict(port.options)
                 for number, port in bridge.ports.items()
@@ -116,17 +119,24 @@ def restore(memory: Memory, bridge: Bridge, ports: Mapping[PortNumber, Port]) ->
     counters is in those of the ports."""
     flows: dict[int, tuple[int, int] | None] = {}
     lost: dict[PortNumber, int] = {}
+    known_ports: set[int] = set()
     for line in memory:
-        _restore_bridge(bridge, line)
+        if "names" in line:
+            known_ports = _same_ports(bridge, line["names"])
+        _restore_bridge(bridge, line, known_ports)
         flows |= {int(slot): counted for slot, counted in line.get("flows", {}).items()}
-        lost |= {PortNumber(int(port)): frames for port, frames in line.get("lost", {}).items()}
+        lost |= {
+            PortNumber(int(port)): frames
+            for port, frames in line.get("lost", {}).items()
+            if int(port) in known_ports
+        }
         for vlan, mac, port, kind, updated in line.get("entries", ()):
             address = (Vlan(vlan), Mac(bytes.fromhex(mac)))
             known = bridge.fdb.find(address)
             kept = (
                 known.kind if kind is None and known is not None else EntryKind(kind or "learned")
             )
-            if kept is not EntryKind.LOCAL and port in bridge.ports:
+            if kept is not EntryKind.LOCAL and port in known_ports:
                 bridge.fdb.put(address, Entry(PortNumber(port), kept, updated))
         if "gone" in line:
             vlan, mac = line["gone"]
@@ -134,22 +144,40 @@ def restore(memory: Memory, bridge: Bridge, ports: Mapping[PortNumber, Port]) ->
         for number, (frames_in, bytes_in, frames_out, bytes_out, drops) in line.get(
             "counters", {}
         ).items():
-            if (port := ports.get(PortNumber(int(number)))) is not None:
+            if int(number) in known_ports and (port := ports.get(PortNumber(int(number)))):
                 port.frames_in, port.bytes_in = frames_in, bytes_in
                 port.frames_out, port.bytes_out = frames_out, bytes_out
                 port.drops = dict(drops)
     return Counted(flows, lost)
 
 
-def _restore_bridge(bridge: Bridge, line: Mapping[str, Any]) -> None:
+def _same_ports(bridge: Bridge, names: Mapping[str, str]) -> set[int]:
+    """The numbers that still belong to the ports that are remembered: the process before may have
+    been killed just when another port was to take over a number."""
+    present = {int(number): port.name for number, port in bridge.ports.items()}
+    return {int(number) for number, name in names.items() if present.get(int(number)) == name}
+
+
+def _restore_bridge(bridge: Bridge, line: Mapping[str, Any], known_ports: Set[int]) -> None:
     for number, options in line.get("options", {}).items():
-        if int(number) and int(number) in bridge.ports:
+        if int(number) and int(number) in known_ports:
             bridge.set_options(PortNumber(int(number)), msgspec.convert(options, PortOptions))
     if "bridge" in line:
         bridge.set_group_fwd_mask(line["bridge"]["group_fwd_mask"])
         bridge.set_ageing_time(line["bridge"]["ageing_time"])
+        bridge.fdb.max_learned = line["bridge"]["fdb_max_learned"]
+        change_mac(bridge, Mac(bytes.fromhex(line["bridge"]["mac"])))
         if line["bridge"]["up"] != bridge.up:
             bridge.set_up(line["bridge"]["up"])
+
+
+def change_mac(bridge: Bridge, mac: Mac) -> None:
+    """Give the bridge and its own interface another address. Raises Mistake."""
+    bridge.set_mac(mac)
+    host = bridge.ports.get(HOST_PORT)
+    if host is not None and host.mac != mac:
+        bridge.remove_port(HOST_PORT)
+        bridge.add_port(msgspec.structs.replace(host, mac=mac))
 
 
 def _counters(ports: Iterable[Port]) -> dict[PortNumber, list[Any]]:

@@ -49,6 +49,11 @@ class SlowPath:
         self.ports[port.number] = port
         self.writers[port.number] = port.write
 
+    def remove(self, number: PortNumber) -> Port:
+        """Send no more frames to a port, which the bridge does not know any more; returns it."""
+        del self.writers[number]
+        return self.ports.pop(number)
+
     def decide(self, port: Port, frame: bytes, now: float) -> None:
         """Do with a frame what the switch decides; the port has counted that it came in."""
         length = len(frame) - VNET_HEADER_BYTES
