@@ -36,7 +36,7 @@ class PortState(enum.Enum):
     BLOCKING = 4
 
 
-class PortOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class PortOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What can be set on a port.
 
     Raises ValueError for a mask or an MTU that cannot be.

@@ -177,6 +177,10 @@ def send_line(sock: socket.socket, line: bytes, descriptors: Sequence[int]) -> N
         sock.sendall(part[sent:])
 
 
+class Unanswered(Refusal):
+    """A request got no answer; whether it was carried out is not known."""
+
+
 class Client:
     """A blocking client: `call` sends one request and returns its answer."""
 
@@ -203,7 +207,8 @@ class Client:
         self._sock.close()
 
     def call(self, op: str, descriptors: Sequence[int] = (), **fields: Any) -> Value:
-        """Carry out one request. Raises Refusal with the server's words when it says no."""
+        """Carry out one request. Raises Refusal with the server's words when it says no, and
+        Unanswered when it says nothing."""
         answer, given = self.call_for_descriptors(op, descriptors, **fields)
         _close_all(given)
         return answer
@@ -217,7 +222,7 @@ class Client:
             send_line(self._sock, line, descriptors)
             answer, given = self.read()
         except (TimeoutError, OSError) as error:
-            raise Refusal(f"{self.path.name}: no answer to {op!r}: {error}") from None
+            raise Unanswered(f"{self.path.name}: no answer to {op!r}: {error}") from None
         if not answer.pop("ok", False):
             _close_all(given)
             raise Refusal(f"{self.path.name} refuses {op!r}: {answer.get('error')}")

@@ -12,6 +12,7 @@ import errno
 import mmap
 import os
 import resource
+import struct
 from ctypes import c_char_p, c_int, c_size_t, c_uint64, c_void_p
 from functools import cache
 from pathlib import Path
@@ -20,6 +21,9 @@ from typing import Final
 _NAMES: Final = ("libbpf.so.1", "libbpf.so.0")
 _MEMBARRIER_CMD_GLOBAL = 1
 _SYS_MEMBARRIER: Final = {"x86_64": 324, "aarch64": 283, "riscv64": 283, "ppc64le": 365}
+
+_SYS_BPF: Final = {"x86_64": 321, "aarch64": 280, "riscv64": 280, "ppc64le": 361}
+_BPF_PROG_LOAD, _BPF_PROG_TYPE_SCHED_CLS, _BPF_FUNC_REDIRECT = 5, 3, 23
 
 _FIRST_ERROR_POINTER: Final = (1 << 8 * ctypes.sizeof(c_void_p)) - 4096
 """From here on versions before 1.0 return an error number instead of a pointer."""
@@ -175,3 +179,37 @@ def wait_for_running_programs() -> None:
     number = _SYS_MEMBARRIER.get(os.uname().machine)
     if number is not None:
         ctypes.CDLL(None).syscall(number, _MEMBARRIER_CMD_GLOBAL, 0, 0)
+
+
+def load_redirect(index: int) -> int:
+    """A tc program that sends every frame out by the interface of that number, of the namespace
+    in which it runs; returns its descriptor. Raises OSError.
+
+    Four instructions: r1 = index, r2 = 0, bpf_redirect, return what that returned (bpf(2),
+    Documentation/bpf/standardization/instruction-set.rst).
+    """
+    rows = ((0xB7, 1, index), (0xB7, 2, 0), (0x85, 0, _BPF_FUNC_REDIRECT), (0x95, 0, 0))
+    code = b"".join(
+        struct.pack("=BBhi", kind, register, 0, value) for kind, register, value in rows
+    )
+    instructions = ctypes.create_string_buffer(code)
+    licence = ctypes.create_string_buffer(b"GPL")
+    attributes = ctypes.create_string_buffer(
+        struct.pack(
+            "=IIQQIIQII",
+            _BPF_PROG_TYPE_SCHED_CLS,
+            len(rows),
+            ctypes.addressof(instructions),
+            ctypes.addressof(licence),
+            *(0, 0, 0, 0, 0),
+        )
+    )
+    number = _SYS_BPF.get(os.uname().machine)
+    if number is None:
+        raise OSError(errno.ENOSYS, f"the number of bpf(2) on {os.uname().machine} is not known")
+    call = ctypes.CDLL(None, use_errno=True).syscall
+    descriptor = call(number, _BPF_PROG_LOAD, attributes, len(attributes) - 1)
+    if descriptor < 0:
+        raise OSError(ctypes.get_errno(), "the kernel takes no program that redirects frames")
+    os.set_inheritable(descriptor, False)
+    return int(descriptor)

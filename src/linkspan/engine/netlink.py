@@ -20,7 +20,6 @@ from typing import Any, Final
 
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from linkspan.engine.packed import (
     HEADER,
@@ -47,10 +46,6 @@ ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE = 0x4, 0x600, 0x500
 _ERROR, _DONE = 2, 3
 NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _GETADDR = 22
-_NEWQDISC, _NEWTFILTER = 36, 44
-_TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
-_TCA_BPF_FLAG_ACT_DIRECT = 1
-_ETH_P_ALL = 3
 _IFF_UP = 0x1
 _IFLA_TXQLEN, _IFLA_IFALIAS, _IFLA_AF_SPEC = 13, 20, 26
 _IFLA_INET6_ADDR_GEN_MODE = 8
@@ -138,42 +133,6 @@ def without_ipv6_address(name: str) -> Request:
 def delete_link(name: str) -> Request:
     """Delete an interface of this namespace."""
     return Request(f"delete {name}", link_message(_DELLINK, ACK, words(IFLA_IFNAME, name)))
-
-
-def attach_program(index: int, program: int, name: str) -> list[Request]:
-    """Run a tc program (by descriptor) on every frame that comes in by an interface, and let it
-    decide what becomes of it (clsact, direct action; tc-bpf(8)).
-    """
-    queue = message_of(
-        tcmsg,
-        _NEWQDISC,
-        ACK | CREATE_EXCLUSIVELY,
-        {"index": index, "handle": 0xFFFF0000, "parent": _TC_H_CLSACT},
-        [("TCA_KIND", "clsact")],
-    )
-    options = {
-        "attrs": [
-            ("TCA_BPF_FD", program),
-            ("TCA_BPF_NAME", name),
-            ("TCA_BPF_FLAGS", _TCA_BPF_FLAG_ACT_DIRECT),
-        ]
-    }
-    program_filter = message_of(
-        tcmsg,
-        _NEWTFILTER,
-        ACK | CREATE_EXCLUSIVELY,
-        {
-            "index": index,
-            "handle": 0,
-            "parent": _TC_H_INGRESS,
-            "info": 1 << 16 | socket.htons(_ETH_P_ALL),
-        },
-        [("TCA_KIND", "bpf"), ("TCA_OPTIONS", options)],
-    )
-    return [
-        Request("add a clsact qdisc", queue),
-        Request(f"attach the program {name}", program_filter),
-    ]
 
 
 class Netlink:

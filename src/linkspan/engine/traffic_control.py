@@ -14,6 +14,7 @@ import socket
 import struct
 from typing import Any, Final
 
+from pyroute2.netlink import nla
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request, message_of
@@ -30,6 +31,27 @@ OUR_HANDLE: Final = 0x6C73
 
 _RETURN, _TC_ACT_SHOT = 0x06, 2
 """BPF_RET | BPF_K, and what it returns."""
+
+
+class _FilterMessage(tcmsg):  # type: ignore[misc]
+    """pyroute2 takes a classic program for a number."""
+
+    nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "bpf_options"))
+
+    class bpf_options(nla):  # type: ignore[misc]  # noqa: N801
+        """The attributes of cls_bpf (include/uapi/linux/pkt_cls.h)."""
+
+        nla_map = (
+            ("TCA_BPF_UNSPEC", "none"),
+            ("TCA_BPF_ACT", "none"),
+            ("TCA_BPF_POLICE", "none"),
+            ("TCA_BPF_CLASSID", "uint32"),
+            ("TCA_BPF_OPS_LEN", "uint16"),
+            ("TCA_BPF_OPS", "cdata"),
+            ("TCA_BPF_FD", "uint32"),
+            ("TCA_BPF_NAME", "asciiz"),
+            ("TCA_BPF_FLAGS", "uint32"),
+        )
 
 
 def add_clsact(index: int) -> Request:
@@ -62,7 +84,7 @@ def put_drop(index: int, name: str) -> Request:
 def _filter(index: int, name: str, program: list[tuple[str, Any]]) -> Request:
     attributes = [*program, ("TCA_BPF_NAME", name), ("TCA_BPF_FLAGS", _DIRECT_ACTION)]
     message = message_of(
-        tcmsg,
+        _FilterMessage,
         _NEWTFILTER,
         ACK | CREATE_OR_REPLACE,
         _place(index),

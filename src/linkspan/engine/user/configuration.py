@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from linkspan.bridge.port import PortOptions
@@ -33,6 +35,10 @@ class PortConfiguration(msgspec.Struct, frozen=True):
         """The name under which the lab's init process holds the port's descriptor."""
         return f"port:{bridge}:{self.number}"
 
+    def nic_key(self, bridge: str) -> str:
+        """The name under which the lab's init process holds what keeps an uplink promiscuous."""
+        return f"nic:{bridge}:{self.number}"
+
 
 class SwitchConfiguration(msgspec.Struct, frozen=True):
     """One bridge and its ports. `descriptors` is filled in by the lab's init process."""
@@ -48,8 +54,14 @@ class SwitchConfiguration(msgspec.Struct, frozen=True):
     cache: str
     """State of the in-kernel cache: "on", or "off" and why."""
     ports: list[PortConfiguration]
+    declared: dict[str, bool | int | float | str | None] = {}
+    """Options of the bridge as they were asked for: what is not here was left to the engine."""
     descriptors: dict[str, list[int]] = {}
     """Numbers of inherited descriptors by the names under which init holds them."""
+
+
+OFF_BY_FILE: Final = "off: the file says so"
+"""State of the in-kernel cache where nobody wants it."""
 
 
 def control_key(bridge: str) -> str:
@@ -70,6 +82,12 @@ def cache_key(bridge: str) -> str:
 def upcall_key(bridge: str) -> str:
     """The name under which the lab's init process holds the tap that cache misses come up by."""
     return f"upcall:{bridge}"
+
+
+def program_key(bridge: str) -> str:
+    """The name under which the lab's init process holds what ports are added to the in-kernel
+    cache with: the map from devices to ports, and the program."""
+    return f"program:{bridge}"
 
 
 def memory_key(bridge: str) -> str:

@@ -89,13 +89,30 @@ def open_packet_socket(interface: str) -> int:
         for direction in Direction:
             enlarge_buffer(sock, direction, SOCKET_BUFFER_BYTES)
         sock.bind((interface, _ETH_P_ALL))
-        index = socket.if_nametoindex(interface)
-        membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
-        sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
+        _make_promiscuous(sock, interface)
     except OSError:
         sock.close()
         raise
     return sock.detach()
+
+
+def open_promiscuity(interface: str) -> int:
+    """A packet socket that hears nothing, and keeps an interface of the current network namespace
+    promiscuous as long as it is open. Raises OSError.
+    """
+    sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
+    try:
+        _make_promiscuous(sock, interface)
+    except OSError:
+        sock.close()
+        raise
+    return sock.detach()
+
+
+def _make_promiscuous(sock: socket.socket, interface: str) -> None:
+    index = socket.if_nametoindex(interface)
+    membership = struct.pack("iHH8s", index, _PACKET_MR_PROMISC, 0, b"")
+    sock.setsockopt(_SOL_PACKET, _PACKET_ADD_MEMBERSHIP, membership)
 
 
 def enlarge_buffer(sock: socket.socket, direction: Direction, size: int) -> None:

@@ -14,9 +14,10 @@ from typing import Final
 
 from linkspan.bridge.watch import WATCHED, Watch, type_bits
 from linkspan.engine.libbpf import BpfMap, BpfObject
-from linkspan.engine.netlink import Netlink, attach_program, set_link, without_ipv6_address
+from linkspan.engine.netlink import Netlink, Request, set_link, without_ipv6_address
+from linkspan.engine.traffic_control import add_clsact, put_program
 from linkspan.engine.user.devices import open_tap
-from linkspan.engine.user.kernel_maps import CREDIT, MAPS
+from linkspan.engine.user.kernel_maps import CREDIT, MAPS, PORT
 from linkspan.model.topology import LARGEST_MTU
 from linkspan.wire.ethernet import EtherType
 
@@ -27,8 +28,51 @@ _WATCH_ALL, _WATCH_PORTS, _WATCH_TYPES = 1, 2, 3
 _IPV6_ROWS: Final = 256
 
 
+class ServedDevices:
+    """Which devices the programs of one bridge serve, and as which ports. It works in the current
+    network namespace, which is that of the devices and of the upcall.
+    """
+
+    def __init__(self, ports: int, numbers: int, program: int, upcall_name: str) -> None:
+        """By the descriptors of two maps and of the ports' program; all of them stay the
+        caller's."""
+        self.program = program
+        self._ports = BpfMap(ports, 4, PORT.size)
+        self._numbers = BpfMap(numbers, 4, 4)
+        self._upcall_name = upcall_name
+
+    def add_veth(self, number: int, name: str, to_peer: bool = True) -> int:
+        """Let the program serve a port; returns its ifindex."""
+        with Netlink() as netlink:
+            index = netlink.index(name)
+            self.enter(number, index, to_peer)
+            netlink.run([add_clsact(index), self.put_program(index)])
+        return index
+
+    def enter(self, number: int, index: int, to_peer: bool) -> None:
+        """Let a device be a port, as soon as the program sees its frames."""
+        port = PORT.pack(0, 0, index, to_peer, 0, 0)
+        self._ports.put(struct.pack("=I", number), port)
+        self._numbers.put(struct.pack("=I", index), struct.pack("=I", number))
+
+    def put_program(self, index: int) -> Request:
+        """Run the program on what comes in by a device that has the qdisc for it."""
+        return put_program(index, self.program, "port_ingress")
+
+    def end_upcalls(self, index: int) -> None:
+        """Let no more frames of a device come up; the switch process is told next."""
+        self._numbers.remove(struct.pack("=I", index))
+
+    def make_room(self, ports: int) -> None:
+        """Let the upcall's queue hold the credit of so many ports, and as much again of one for
+        what the programs count at the same time on several processors. To be called whenever
+        ports were added."""
+        with Netlink() as netlink:
+            netlink.run([set_link(self._upcall_name, queue=CREDIT * (ports + 1))])
+
+
 class LoadedCache:
-    """The programs and maps of one bridge, while its ports are made."""
+    """Programs, maps and upcall of one bridge, just made; ours until `close`."""
 
     def __init__(self, upcall_name: str) -> None:
         """Load the programs and make the upcall. Raises OSError that says what is missing, and
@@ -36,13 +80,11 @@ class LoadedCache:
         if not OBJECT.exists():
             raise FileNotFoundError("clang was missing when linkspan was built")
         self._opened: list[int] = []
-        self._upcall_name = upcall_name
         loaded = BpfObject(OBJECT)
         try:
             self.maps = [self._own(loaded.map(name)) for name in MAPS]
-            self._numbers = BpfMap(self._own(loaded.map("numbers")), 4, 4)
-            self._ports = BpfMap(self.maps[MAPS.index("ports")], 4, 32)
-            self._program = self._own(loaded.program("port_ingress"))
+            self.numbers = self._own(loaded.map("numbers"))
+            self.program = self._own(loaded.program("port_ingress"))
             watched = BpfMap(self._own(loaded.map("watched")), 4, _WATCH.size)
             _fill_watched(watched)
             self.upcall = self._own(open_tap(upcall_name))
@@ -52,6 +94,8 @@ class LoadedCache:
             raise
         finally:
             loaded.close()
+        ports = self.maps[MAPS.index("ports")]
+        self.devices = ServedDevices(ports, self.numbers, self.program, upcall_name)
 
     def _own(self, descriptor: int) -> int:
         self._opened.append(descriptor)
@@ -66,25 +110,10 @@ class LoadedCache:
                 [
                     without_ipv6_address(name),
                     set_link(name, up=True, mtu=LARGEST_MTU),
-                    *attach_program(index, program, "upcall_ingress"),
+                    add_clsact(index),
+                    put_program(index, program, "upcall_ingress"),
                 ]
             )
-
-    def add_veth(self, number: int, name: str) -> int:
-        """Let the program serve a port of the current network namespace; returns its ifindex."""
-        with Netlink() as netlink:
-            index = netlink.index(name)
-            self._numbers.put(struct.pack("=I", index), struct.pack("=I", number))
-            self._ports.put(struct.pack("=I", number), struct.pack("=IIIIQQ", 0, 0, index, 1, 0, 0))
-            netlink.run(attach_program(index, self._program, "port_ingress"))
-        return index
-
-    def make_room(self, ports: int) -> None:
-        """Let the upcall's queue hold the credit of so many ports, and as much again of one for
-        what the programs count at the same time on several processors. To be called in the
-        upcall's network namespace whenever ports were added."""
-        with Netlink() as netlink:
-            netlink.run([set_link(self._upcall_name, queue=CREDIT * (ports + 1))])
 
     def close(self) -> None:
         """Close our descriptors; the programs stay attached, the maps with whoever holds them."""
