@@ -185,6 +185,11 @@ class Dataplane:
             self._slow.report(events)
         self.every_tick()
 
+    def hear_of_links(self) -> None:
+        """Take notice of carriers that have come or gone by now."""
+        if self.kernel_side is not None:
+            self.kernel_side.hear_of_links()
+
     def publish(self, wait: bool = False) -> None:
         """Void what the kernel keeps if the bridge's state has changed. With `wait`, return when
         no frame can follow the old state any more."""

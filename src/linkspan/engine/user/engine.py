@@ -17,7 +17,7 @@ whoever left it: a command that was killed, or somebody who deleted the other ha
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 from typing import Any, Final
@@ -103,7 +103,7 @@ class UserEngine:
         if before is None and after is not None:
             self._add_bridge(key.bridge, after)
         elif before is not None and after is not None:
-            self._change_bridge(key.bridge, after)
+            self._change_bridge(key.bridge, before, after)
         elif before is not None:
             self._remove_bridge(key.bridge, before.node)
 
@@ -123,17 +123,22 @@ class UserEngine:
         )
         self._make(switch, host, wanted.mac, wanted.mtu)
 
-    def _change_bridge(self, name: str, wanted: Bridge) -> None:
+    def _change_bridge(self, name: str, before: Bridge, wanted: Bridge) -> None:
         switch = self._switches.require(name)
-        host = switch.port(name)
-        if host is not None and host.mac != wanted.mac:
-            switch.set_port(host, mac=wanted.mac)
-            switch.change(mac=wanted.mac)
         self._interfaces.change(wanted.node, name, self._near(None, name), wanted.mac, wanted.mtu)
-        options = bridge_options(wanted.options)
+        values = {**bridge_options(wanted.options), "mac": wanted.mac}
+        found = {**bridge_options(before.options), "mac": before.mac}
         now = msgspec.structs.asdict(switch.configuration)
-        differing = {name: value for name, value in options.items() if now[name] != value}
-        switch.change(declared=dict(wanted.options), **differing)
+        host = switch.require_port(name)
+        switch.set_port(host, mac=wanted.mac)
+        switch.change(
+            declared=dict(wanted.options),
+            **{
+                name: value
+                for name, value in values.items()
+                if not found[name] == now[name] == value
+            },
+        )
 
     def _remove_bridge(self, name: str, node: str) -> None:
         switch = self._switches.find(name)
@@ -210,7 +215,7 @@ class UserEngine:
         if source is not target:
             self._move(source, target, port, replace(port, options=options))
         else:
-            source.set_options(port, options)
+            source.set_options(port, options, port_options(before.options, before.mtu))
         if before.bridge != source.name:
             # Whoever moved it before us was killed, and the processes may not all know.
             target.confirm(target.require_port(name))
@@ -263,7 +268,7 @@ class UserEngine:
         present = switch.port(key.name)
         options = port_options(after.options, after.mtu) if after is not None else None
         if options is not None and before is not None and present is not None:
-            switch.set_options(present, options)
+            switch.set_options(present, options, port_options(before.options, before.mtu))
             return
         if present is not None:
             switch.remove(present)
@@ -288,7 +293,9 @@ class UserEngine:
         present = place.port(key.interface) if place is not None else None
         if place is not None and present is not None:
             if before is not None and after is not None and after.bridge == place.name:
-                place.set_options(present, port_options(after.options, present.options.mtu))
+                mtu = present.options.mtu
+                known = port_options(before.options, mtu)
+                place.set_options(present, port_options(after.options, mtu), known)
                 return
             self._uplinks.release(place, present)
             place.remove(present)
@@ -336,10 +343,10 @@ class UserEngine:
     # carrying it out
 
     def _start(self) -> None:
-        """Start the processes of bridges that have none."""
+        """Start the processes of bridges that have none. The ends of their veths come up when they
+        answer: a process that starts has better things to do than a whole lab's first frames."""
         for switch in self._switches.waiting():
             switch.start()
-        self._rise()
 
     def _let_depart(self) -> None:
         """Before anything is made: what went may have its name, its number or its file."""
@@ -350,10 +357,7 @@ class UserEngine:
         busy = self._switches.configure()
         for switch in busy:
             switch.send()
-        self._rise()
-        engaging, self._engaging = self._engaging, []
-        for engage in engaging:
-            engage()
+        self._engage(busy)
         for switch in busy:
             switch.depart()
             switch.clean()
@@ -361,12 +365,17 @@ class UserEngine:
         for file in self._files:
             file.unlink(missing_ok=True)
         self._sinking, self._files = [], []
+
+    def _engage(self, busy: Sequence[Switch]) -> None:
+        """Let frames come from what the processes know by now, and them take notice of it."""
+        if not self._rising and not self._engaging:
+            return
+        self._site.own.run([set_link(near, up=True) for near in self._rising])
+        for engage in self._engaging:
+            engage()
+        self._rising, self._engaging = [], []
         for switch in busy:
             switch.send()
-
-    def _rise(self) -> None:
-        rising, self._rising = self._rising, []
-        self._site.own.run([set_link(near, up=True) for near in rising])
 
     def _near(self, node: str | None, interface: str) -> str:
         """The name of the switch's end of a node's interface, or of a bridge's own."""

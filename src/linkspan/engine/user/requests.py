@@ -8,7 +8,8 @@ options     port, {option: value} change options of a port
 bridge      {option: value}       change ageing_time (seconds), group_fwd_mask, fdb_max_learned,
                                   mac or up
 port-add    port                  attach a port (`PortConfiguration`), whose descriptor comes with
-                                  the request; one that is there is set to what is said of it
+                                  the request; one that is there gets its options, one of another
+                                  number or another name that is in the way goes
 port-delete ports                 let go of ports by name, of those that there are
 batch       requests              carry out one after the other, up to the first that can't be
 counters                          counters of all ports
@@ -68,6 +69,7 @@ class Requests:
     def handle(self, connection: Connection, request: Value, descriptors: list[int]) -> Value:
         """Answer one request. Raises RequestError."""
         self._given = descriptors
+        self._dataplane.hear_of_links()
         operation = request.pop("op")
         try:
             if operation == "events":
@@ -181,11 +183,14 @@ class Requests:
     def _port_add(self, port: dict[str, Any]) -> Value:
         wanted = msgspec.convert(port, PortConfiguration)
         number = PortNumber(wanted.number)
+        in_the_way = [
+            other.name
+            for other in self._configured.values()
+            if (other.name == wanted.name) != (other.number == number)
+        ]
+        if in_the_way:
+            self._port_delete(in_the_way)
         bridge, known = self._dataplane.bridge, self._configured.get(number)
-        if known is None and any(wanted.name == other.name for other in self._configured.values()):
-            raise RequestError(f"a port named {wanted.name!r} has another number")
-        if known is not None and known.name != wanted.name:
-            raise RequestError(f"number {number} is that of the port {known.name!r}")
         self._settle()
         if known is None:
             # Of a batch, the first descriptors belong to the first ports.

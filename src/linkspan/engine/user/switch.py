@@ -62,6 +62,8 @@ class Switch:
         self.runs = runs
         self.is_changed = False
         """Whether init does not know the configuration yet."""
+        self.is_new = False
+        """Whether the process was started and has not answered yet."""
         self.devices: ServedDevices | None = None
         """What the in-kernel cache serves, if there is one."""
         self.departing: list[PortConfiguration] = []
@@ -167,9 +169,11 @@ class Switch:
         self._change(ports=ports)
         return after
 
-    def set_options(self, port: PortConfiguration, options: PortOptions) -> None:
-        """A port gets other options."""
-        if options != port.options:
+    def set_options(
+        self, port: PortConfiguration, options: PortOptions, known: PortOptions | None = None
+    ) -> None:
+        """A port gets other options; `known` are those that it was found to have."""
+        if options != port.options or options != (known or options):
             self.set_port(port, options=options)
             if self.runs:
                 self.ask("options", port=port.name, options=msgspec.structs.asdict(options))
@@ -197,7 +201,9 @@ class Switch:
     @property
     def has_work(self) -> bool:
         """Whether anything waits to be carried out."""
-        return bool(self.is_changed or self._requests or self.departing or self._dropping)
+        return bool(
+            self.is_new or self.is_changed or self._requests or self.departing or self._dropping
+        )
 
     def service(self) -> dict[str, Any]:
         """What init is to give the next process."""
@@ -220,7 +226,7 @@ class Switch:
         os.close(memory)
         name = service_name(self.name)
         self._init.call("run", name=name, arguments=_COMMAND, **self.service())
-        self.runs, self.is_changed = True, False
+        self.runs, self.is_changed, self.is_new = True, False, True
 
     def make_room(self) -> None:
         """Let the upcall hold what all ports may have in it."""
@@ -232,6 +238,7 @@ class Switch:
         anything to tell, the process has answered."""
         try:
             self._batch(self._requests, self._given)
+            self.is_new = False
         finally:
             close_all(self._given)
             self._requests, self._given = [], []
