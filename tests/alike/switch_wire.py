@@ -160,6 +160,7 @@ class SwitchWire(Wire):
             interface=None,
             options=DEFAULT_OPTIONS,
             ifindex=port.ifindex,
+            to_peer=port.to_peer,
         )
 
     def _add_veths(self, ports: tuple[str, ...], network: int) -> None:
@@ -167,13 +168,16 @@ class SwitchWire(Wire):
         with inside(network), closing(LoadedCache("upcall0")) as loaded:
             for port in ports:
                 veth(network, _near_end(port), port, far, LARGEST_MTU)
-                index = loaded.add_veth(number_of(port), _near_end(port))
+                index = loaded.devices.add_veth(number_of(port), _near_end(port))
                 self._switch.ports.append(
                     PortConfiguration(
-                        number_of(port), port, "veth", None, None, None, DEFAULT_OPTIONS, index
+                        *(number_of(port), port, "veth", None, None, None),
+                        DEFAULT_OPTIONS,
+                        index,
+                        to_peer=True,
                     )
                 )
-            loaded.make_room(len(ports) + 1)
+            loaded.devices.make_room(len(ports) + 1)
             self._switch.given[cache_key("br0")] = [os.dup(number) for number in loaded.maps]
             self._switch.given[upcall_key("br0")] = [os.dup(loaded.upcall)]
         with inside(far):

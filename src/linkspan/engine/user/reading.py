@@ -26,7 +26,8 @@ from linkspan.engine.user.configuration import OFF_BY_FILE, PortConfiguration, S
 from linkspan.engine.user.interfaces import OF_SWITCH
 from linkspan.engine.user.options import sparse_bridge_options, sparse_port_options
 from linkspan.engine.user.switches import configurations
-from linkspan.model.host_snapshot import Interface, NamespaceSnapshot
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import Mark, port_name
 from linkspan.model.snapshot import BridgeSnapshot, PortSnapshot
 from linkspan.model.state import (
