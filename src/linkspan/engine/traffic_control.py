@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import Any, Final
 
-from pyroute2.netlink import nla
+from pyroute2.netlink import nla, nlmsg
 from pyroute2.netlink.rtnl.tcmsg import tcmsg
 
 from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request, message_of
@@ -33,9 +33,10 @@ _RETURN, _TC_ACT_SHOT = 0x06, 2
 """BPF_RET | BPF_K, and what it returns."""
 
 
-class _FilterMessage(tcmsg):  # type: ignore[misc]
-    """pyroute2 takes a classic program for a number."""
+class _Message(nlmsg):  # type: ignore[misc]
+    """struct tcmsg and attributes; pyroute2's own takes a classic program for a number."""
 
+    fields = tcmsg.fields
     nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "bpf_options"))
 
     class bpf_options(nla):  # type: ignore[misc]  # noqa: N801
@@ -58,7 +59,7 @@ def add_clsact(index: int) -> Request:
     """Give an interface the qdisc that holds programs; the kernel refuses when it has one."""
     fields = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
     message = message_of(
-        tcmsg, _NEWQDISC, ACK | CREATE_EXCLUSIVELY, fields, [("TCA_KIND", "clsact")]
+        _Message, _NEWQDISC, ACK | CREATE_EXCLUSIVELY, fields, [("TCA_KIND", "clsact")]
     )
     return Request("add a clsact qdisc", message)
 
@@ -66,7 +67,7 @@ def add_clsact(index: int) -> Request:
 def delete_clsact(index: int) -> Request:
     """Take that qdisc away, with every program in it."""
     fields = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
-    return Request("delete the clsact qdisc", message_of(tcmsg, _DELQDISC, ACK, fields, []))
+    return Request("delete the clsact qdisc", message_of(_Message, _DELQDISC, ACK, fields, []))
 
 
 def put_program(index: int, program: int, name: str) -> Request:
@@ -84,7 +85,7 @@ def put_drop(index: int, name: str) -> Request:
 def _filter(index: int, name: str, program: list[tuple[str, Any]]) -> Request:
     attributes = [*program, ("TCA_BPF_NAME", name), ("TCA_BPF_FLAGS", _DIRECT_ACTION)]
     message = message_of(
-        _FilterMessage,
+        _Message,
         _NEWTFILTER,
         ACK | CREATE_OR_REPLACE,
         _place(index),
@@ -95,7 +96,7 @@ def _filter(index: int, name: str, program: list[tuple[str, Any]]) -> Request:
 
 def delete_program(index: int) -> Request:
     """Take our program away."""
-    message = message_of(tcmsg, _DELTFILTER, ACK, _place(index), [("TCA_KIND", "bpf")])
+    message = message_of(_Message, _DELTFILTER, ACK, _place(index), [("TCA_KIND", "bpf")])
     return Request("detach our program", message)
 
 

@@ -16,11 +16,12 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any, TypeAlias
 
 import msgspec
 
-from linkspan.control.lines import Client
+from linkspan.control.lines import Client, Unanswered
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import OFF_BY_FILE, PortConfiguration, SwitchConfiguration
 from linkspan.engine.user.interfaces import OF_SWITCH
@@ -53,6 +54,7 @@ Nodes: TypeAlias = Mapping[str, NamespaceSnapshot]
 UNKNOWN_CACHE = ""
 """The cache of a bridge that is not whole; no bridge can be changed to have another."""
 
+_ATTEMPTS = 3
 _OWN_KINDS = ("veth", "tap")
 
 
@@ -65,6 +67,15 @@ def read_user(site: Site, nodes: Nodes) -> Iterator[Fact]:
 
 
 def _ask(site: Site, bridge: str) -> BridgeSnapshot:
+    """What a switch says of itself; one that ends before it answers is asked again, as its socket
+    outlives it."""
+    for _ in range(_ATTEMPTS - 1):
+        with suppress(Unanswered):
+            return _ask_once(site, bridge)
+    return _ask_once(site, bridge)
+
+
+def _ask_once(site: Site, bridge: str) -> BridgeSnapshot:
     with Client(bridge_socket(site.folder, bridge)) as client:
         return msgspec.convert(client.call("snapshot")["bridge"], BridgeSnapshot)
 
