@@ -47,7 +47,7 @@ _ERROR, _DONE = 2, 3
 NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _GETADDR = 22
 _IFF_UP = 0x1
-_IFLA_TXQLEN, _IFLA_IFALIAS, _IFLA_AF_SPEC = 13, 20, 26
+_IFLA_TXQLEN, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP = 13, 20, 26, 27
 _IFLA_INET6_ADDR_GEN_MODE = 8
 _IFF_LOWER_UP = 0x10000
 _IN6_ADDR_GEN_MODE_NONE = 1
@@ -108,8 +108,11 @@ def set_link(
     mtu: int | None = None,
     alias: str | None = None,
     queue: int | None = None,
+    group: int | None = None,
 ) -> Request:
-    """Change an interface of this namespace; `queue` is its transmit queue in frames."""
+    """Change an interface of this namespace; `queue` is its transmit queue in frames, `group` the
+    number of the interfaces that are changed or deleted with it.
+    """
     parts = [words(IFLA_IFNAME, name)]
     if mac is not None:
         parts.append(hardware(mac))
@@ -119,6 +122,8 @@ def set_link(
         parts.append(words(_IFLA_IFALIAS, alias))
     if queue is not None:
         parts.append(whole(_IFLA_TXQLEN, queue))
+    if group is not None:
+        parts.append(whole(_IFLA_GROUP, group))
     return Request(f"set up {name}", link_message(NEWLINK, ACK, *parts, up=up))
 
 
@@ -133,6 +138,14 @@ def without_ipv6_address(name: str) -> Request:
 def delete_link(name: str) -> Request:
     """Delete an interface of this namespace."""
     return Request(f"delete {name}", link_message(_DELLINK, ACK, words(IFLA_IFNAME, name)))
+
+
+def delete_group(group: int) -> Request:
+    """Delete all interfaces of this namespace that are in a group: the kernel waits once for all of
+    them and not once for each (`rtnl_group_dellink`, net/core/rtnetlink.c).
+    """
+    message = link_message(_DELLINK, ACK, whole(_IFLA_GROUP, group))
+    return Request(f"delete the group {group:#x}", message)
 
 
 class Netlink:

@@ -12,6 +12,7 @@ is there without our mark is never touched.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable
 from hashlib import blake2b
@@ -20,7 +21,7 @@ from typing import Final
 
 from linkspan.engine.kernel.engine import keep_from_addresses
 from linkspan.engine.kernel.links import Link, look
-from linkspan.engine.netlink import Netlink, add_veth, delete_link, set_link
+from linkspan.engine.netlink import Netlink, add_veth, delete_group, delete_link, set_link
 from linkspan.engine.site import Site
 from linkspan.engine.user.devices import open_tap
 from linkspan.errors import Refusal
@@ -32,6 +33,8 @@ OF_SWITCH: Final = "~switch."
 
 _PREFIX: Final = "ls-"
 _HASH_BYTES: Final = 6
+_DOOMED: Final = 0x6C736C73
+"""Group of interfaces that are about to be deleted; nobody has another use for the number."""
 
 
 def near_name(lab: str, *owner: str) -> str:
@@ -110,9 +113,10 @@ class Interfaces:
 def delete_all(netlink: Netlink, names: Iterable[str]) -> None:
     """Delete interfaces, those that there are; one may just be going with its far end."""
     present = [name for name in names if look(netlink, name) is not None]
-    try:
-        netlink.run([delete_link(name) for name in present])
-    except Refusal:
-        for name in present:
-            if look(netlink, name) is not None:
-                netlink.run([delete_link(name)])
+    if not present:
+        return
+    with contextlib.suppress(Refusal):
+        netlink.run([*(set_link(name, group=_DOOMED) for name in present), delete_group(_DOOMED)])
+    for name in present:
+        if look(netlink, name) is not None:
+            netlink.run([delete_link(name)])
