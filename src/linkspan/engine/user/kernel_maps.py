@@ -15,7 +15,7 @@ FLOWS_PER_PORT: Final = 16384
 PORTS: Final = 1024
 CREDIT: Final = 256
 """Frames of one port that may wait for the switch process, a burst of an application that nobody
-has seen yet; the upcall's queue has room for all ports' (`load.LoadedCache.make_room`)."""
+has seen yet; the upcall's queue has room for all ports' (`load.ServedDevices.make_room`)."""
 
 ALLOWANCE: Final = 256
 """Frames of a flow that may follow the slow way after its verdict was installed."""
