@@ -10,9 +10,10 @@ import pytest
 from tests.machine import Machine, linkspan_command
 
 from linkspan.cli.progress import ProgressLine
-from linkspan.plan.actions import AddNode
+from linkspan.model.state import Node, NodeKey
+from linkspan.plan.change import Change
 
-ACTION = AddNode("web", "container")
+ACTION = Change(key=NodeKey("web"), after=Node(kind="container"))
 
 
 class Terminal(io.StringIO):

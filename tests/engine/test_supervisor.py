@@ -15,6 +15,8 @@ from tests.engine.running_lab import RunningLab, containers, lab, transfer
 from tests.engine.stations import BROADCAST, frame_of, station, wait_until
 
 from linkspan.errors import LinkspanError
+from linkspan.lab.find import Place
+from linkspan.lab.observe import observe
 
 pytestmark = needs_root
 both_caches = pytest.mark.parametrize("cache", ["auto", "off"])
@@ -68,13 +70,12 @@ def answers(running: RunningLab, starts: int) -> bool:
 
 def interfaces(running: RunningLab) -> list[object]:
     """What a killed switch must not change in the containers."""
-    from linkspan.lab.observe import observe_interfaces
-
-    found = observe_interfaces(running.init, ["a", "b"])
+    found = observe(Place(running.name)).nodes
     return [
-        (node, one.name, one.mac, one.mtu, one.up, sorted(one.addresses))
-        for node, all_ in found.items()
-        for one in all_
+        (node.name, one.name, one.mac, one.mtu, one.up, sorted(one.addresses))
+        for node in found
+        for one in node.interfaces
+        if node.name in ("a", "b")
     ]
 
 

@@ -31,7 +31,7 @@ def init(folder: Path) -> Iterator[Client]:
     """The builder's connection to an init process, which ends with it."""
     lock = state.take(folder)
     assert lock is not None
-    client = holder.start(folder, lock)
+    client = holder.start(folder, lock, "sandbox")
     os.close(lock)
     yield client
     client.close()

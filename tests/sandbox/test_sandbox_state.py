@@ -32,13 +32,15 @@ def test_a_taken_lab_is_alive_until_the_lock_is_let_go(place: Path) -> None:
     assert not place.parent.exists()
 
 
-def test_taking_removes_what_a_dead_lab_left(place: Path) -> None:
+def test_what_a_dead_lab_left_is_there_until_it_is_emptied(place: Path) -> None:
     (place / "etc").mkdir(parents=True)
     (place / "etc" / "hosts").touch()
     (place / "topology.json").touch()
     (place / "link").symlink_to(place.parent)
     lock = state.take(place)
     assert lock is not None
+    assert (place / "topology.json").exists()
+    state.empty(place)
     assert [entry.name for entry in place.iterdir()] == [state.LOCK]
     state.remove(place, lock)
     os.close(lock)

@@ -46,7 +46,7 @@ def port(
     kind: str = "tap",
     state: str = "forwarding",
     name: str = "",
-    options: dict[str, bool | int] | None = None,
+    options: dict[str, bool | int | float | str] | None = None,
     counters: Counters | None = None,
 ) -> PortSnapshot:
     """A port to `node:interface`; without a node a name is needed."""

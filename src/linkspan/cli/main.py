@@ -28,30 +28,46 @@ def cli() -> None:
 
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
+@click.option("--watch", is_flag=True, help="Stay, and repair what other hands change.")
 @JSON
-def up(file: Path, as_json: bool) -> None:
-    """Make the lab that FILE declares; a lab that is up already is left alone."""
+def up(file: Path, watch: bool, as_json: bool) -> None:
+    """Make what there is what FILE says: a new lab, or changes of the one that runs."""
     from linkspan.cli.progress import ProgressLine
     from linkspan.lab.up import up as bring_up
+    from linkspan.view.plans import up_as_json, up_as_text
 
+    def report(done: Any) -> None:
+        if as_json:
+            _print_json(up_as_json(done))
+        else:
+            click.echo(up_as_text(done))
+
+    if watch:
+        from linkspan.lab.watch import keep
+
+        keep(file, report, lambda text: click.echo(f"linkspan: {text}", err=True))
+        return
     with ProgressLine() as progress:
         done = bring_up(file, progress)
+    report(done)
+
+
+@cli.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--check", is_flag=True, help="Exit with 1 when something would change.")
+@JSON
+def plan(file: Path, check: bool, as_json: bool) -> None:
+    """Say what `up` would do with FILE, and why, without doing it."""
+    from linkspan.lab.up import preview
+    from linkspan.view.plans import plan_as_json, plan_as_text
+
+    changes = preview(file)
     if as_json:
-        _print_json(
-            {
-                "lab": done.place.name,
-                "changed": done.changed,
-                "bridges": done.bridges,
-                "nodes": done.nodes,
-                "seconds": round(done.seconds, 2),
-            }
-        )
-    elif done.changed:
-        what = f"{_count(done.bridges, 'bridge')}, {_count(done.nodes, 'node')}"
-        click.echo(f"{done.place.name} is up: {what}, {done.seconds:.2f} s")
-        click.echo(f"next: linkspan show {done.place.name}, linkspan ping {done.place.name}")
+        _print_json(plan_as_json(changes))
     else:
-        click.echo(f"{done.place.name} is up already; nothing changed")
+        click.echo(plan_as_text(changes) or "nothing to do: all is as the file says")
+    if check and changes:
+        sys.exit(1)
 
 
 @cli.command()
@@ -77,10 +93,6 @@ def _lab_name(text: str) -> str:
 
         return load(Path(text)).name
     return text
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 @cli.command()
@@ -225,14 +237,15 @@ def import_host(output: Path | None) -> None:
     it could not say."""
     from linkspan.interop.host import import_host as write
     from linkspan.lab.host import observe_host
+    from linkspan.view.table import plural
 
     imported = write(observe_host(), str(output or "-"))
     if output is None:
         click.echo(imported.text, nl=False)
         return
     _write_file(output, imported.text)
-    what = _count(len(imported.topology.bridges), "bridge")
-    what += f", {_count(len(imported.topology.nodes), 'node')}"
+    what = plural(len(imported.topology.bridges), "bridge")
+    what += f", {plural(len(imported.topology.nodes), 'node')}"
     if imported.remarks:
         what += f"; comments say what it could not say ({len(imported.remarks)})"
     click.echo(f"{output}: {what}")

@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Final, TextIO
 
-from linkspan.plan.actions import Action
+from linkspan.plan.change import Change
 
 PATIENCE: Final = 0.5
 """Seconds that work may take before its progress is worth a line."""
@@ -32,12 +32,12 @@ class ProgressLine:
         if self._shown:
             self._write(_ERASE)
 
-    def __call__(self, done: int, of: int, action: Action) -> None:
+    def __call__(self, done: int, of: int, change: Change) -> None:
         """Say what is done now, if that is due."""
         now = time.monotonic()
         if self._shown and now >= self._due:
             self._due = now + INTERVAL
-            self._write(f"{_ERASE}{done} of {of} steps: {action.explain()}"[:79])
+            self._write(f"{_ERASE}{done} of {of} steps: {change.explain()}"[:79])
 
     def _write(self, text: str) -> None:
         self._terminal.write(text)

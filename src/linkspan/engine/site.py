@@ -28,6 +28,12 @@ class Site:
         self._networks: dict[str, int] = {}
         self._sockets: dict[str, Netlink] = {}
 
+    def nodes(self) -> list[str]:
+        """The nodes that the lab has."""
+        held = self.init.call("status")["held"]
+        prefix = node_key("")
+        return [name.removeprefix(prefix) for name in held if name.startswith(prefix)]
+
     def network(self, node: str) -> int:
         """A descriptor of a node's network namespace, which stays the site's.
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 from linkspan.engine.layer3 import (
@@ -32,6 +33,7 @@ from linkspan.model.state import (
     Up,
     UpKey,
 )
+from linkspan.model.topology import HOST, Scope
 from linkspan.plan.change import Change
 from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, make_node, node_key
 
@@ -77,6 +79,8 @@ class Stack:
         self._site.netlink(node).run([set_link("lo", up=True)])
 
     def _remove_node(self, node: str) -> None:
+        if node == HOST and self._site.scope is Scope.HOST:
+            raise Bug("the machine itself can't be removed")
         _end_processes_in(self._site.network(node))
         self._site.init.call("drop", name=node_key(node))
         self._site.forget(node)
@@ -85,11 +89,14 @@ class Stack:
         netlink = self._site.netlink(key.node)
         index = netlink.index(key.interface)
         requests = []
-        if isinstance(change.before, Address):
-            requests.append(delete_address(index, key.address, change.before))
         if isinstance(change.after, Address):
             requests.append(add_address(index, key.address, change.after))
-        netlink.run(requests)
+        if isinstance(change.before, Address):
+            requests.insert(0, delete_address(index, key.address, change.before))
+            with inside(self._site.network(key.node)), _promoting(key.interface):
+                netlink.run(requests)
+        else:
+            netlink.run(requests)
 
     def _route(self, key: RouteKey, change: Change) -> None:
         netlink = self._site.netlink(key.node)
@@ -105,6 +112,20 @@ class Stack:
         if route.interface is None:
             return None
         return self._site.netlink(key.node).index(route.interface)
+
+
+@contextlib.contextmanager
+def _promoting(interface: str) -> Iterator[None]:
+    """For a while, let the other IPv4 addresses of a network stay when the first one is deleted
+    (promote_secondaries, Documentation/networking/ip-sysctl.rst).
+    """
+    file = setting_file(f"net/ipv4/conf/{interface}/promote_secondaries")
+    before = file.read_text()
+    file.write_text("1")
+    try:
+        yield
+    finally:
+        file.write_text(before)
 
 
 def setting_file(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -9,37 +10,50 @@ import msgspec
 from msgspec.structs import replace
 
 from linkspan.control.lines import Client
-from linkspan.engine.netlink import Netlink
+from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import service_name
 from linkspan.errors import Fault, Mistake
 from linkspan.lab.find import Place
+from linkspan.lab.kernel_bridge import kernel_bridge
+from linkspan.lab.life import scope_of
+from linkspan.lab.readings import read_node
+from linkspan.lab.records import Records
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface
 from linkspan.model.snapshot import (
     BridgeSnapshot,
     InterfaceSnapshot,
     LabSnapshot,
     NodeSnapshot,
 )
+from linkspan.model.state import Bridge, BridgeKey
 from linkspan.model.topology import HOST, NodeKind, Topology
+from linkspan.plan.current import is_bridges_end
 from linkspan.sandbox import holder, state
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, node_key
+from linkspan.sandbox.namespaces import NODE_KINDS, close_all, node_key
 from linkspan.sandbox.worker import run_inside
+from linkspan.types import format_mac
 
 
 def observe(place: Place) -> LabSnapshot:
     """Everything that there is of a running lab. Raises LinkspanError."""
     topology = require_topology(place)
+    records = Records(place.folder)
+    applied, engines = records.applied(), records.engines()
     with holder.connect(place.folder) as init:
         status = init.call("status")
         nodes = [HOST, *(name for name in topology.nodes if name != HOST)]
-        interfaces = observe_interfaces(init, nodes)
-    bridges = [
-        replace(
-            read_bridge(place.folder, name),
-            restarts=status["services"][service_name(name)]["starts"] - 1,
-            addresses=_addresses(interfaces[bridge.node], name),
-        )
-        for name, bridge in topology.bridges.items()
-    ]
+        found = _read(place, init, nodes)
+    bridges = []
+    for name, bridge in topology.bridges.items():
+        match applied.get(BridgeKey(name)):
+            case Bridge(engine="kernel"):
+                seen = kernel_bridge(place.name, name, bridge.node, found)
+            case _:
+                restarts = status["services"][service_name(name)]["starts"] - 1
+                seen = replace(read_bridge(place.folder, name), restarts=restarts)
+        addresses = _addresses(found[bridge.node], name)
+        bridges.append(replace(seen, addresses=addresses, engine_reason=engines.get(name, "")))
     return LabSnapshot(
         name=place.name,
         scope=topology.scope.value,
@@ -50,15 +64,48 @@ def observe(place: Place) -> LabSnapshot:
             NodeSnapshot(
                 name=node,
                 kind=_kind(topology, node).value,
-                interfaces=[
-                    replace(interface, bridge=_bridge_of(topology, node, interface.name))
-                    for interface in interfaces[node]
-                    if interface.name != "lo"
-                ],
+                interfaces=_interfaces(topology, node, found[node]),
             )
             for node in nodes
         ],
     )
+
+
+def _read(place: Place, init: Client, nodes: Sequence[str]) -> dict[str, NamespaceSnapshot]:
+    """The namespaces of nodes, by node."""
+    _, lab = init.call_for_descriptors("fetch", name="lab")
+
+    def read() -> dict[str, NamespaceSnapshot]:
+        site = Site(place.name, place.folder, init, scope_of(place.folder))
+        try:
+            return {node: read_node(site, node) for node in nodes}
+        finally:
+            site.close()
+
+    try:
+        return run_inside(lab, read)
+    finally:
+        close_all(lab)
+
+
+def _interfaces(topology: Topology, node: str, found: NamespaceSnapshot) -> list[InterfaceSnapshot]:
+    """The interfaces of a node that are its own: not loopback, nor the bridges' ends of ports."""
+    addresses = defaultdict(list)
+    for address in found.addresses:
+        addresses[address.index].append(address.address)
+    return [
+        InterfaceSnapshot(
+            name=each.name,
+            mac=each.mac or format_mac(bytes(6)),
+            mtu=each.mtu,
+            up=each.up,
+            carrier=each.carrier,
+            addresses=addresses[each.index],
+            bridge=_bridge_of(topology, node, each),
+        )
+        for each in found.interfaces
+        if each.kind != "loopback" and not is_bridges_end(each)
+    ]
 
 
 def require_topology(place: Place) -> Topology:
@@ -80,15 +127,6 @@ def read_bridge(folder: Path, bridge: str) -> BridgeSnapshot:
         return msgspec.convert(client.call("snapshot")["bridge"], BridgeSnapshot)
 
 
-def observe_interfaces(init: Client, nodes: Sequence[str]) -> dict[str, list[InterfaceSnapshot]]:
-    """The interfaces of nodes, by node."""
-    _, lab = init.call_for_descriptors("fetch", name="lab")
-    try:
-        return run_inside(lab, lambda: {node: _read_node(init, node) for node in nodes})
-    finally:
-        close_all(lab)
-
-
 def fetch_network(init: Client, node: str) -> int:
     """A descriptor of a node's network namespace, which the caller owns."""
     _, descriptors = init.call_for_descriptors("fetch", name=node_key(node))
@@ -97,43 +135,20 @@ def fetch_network(init: Client, node: str) -> int:
     return network
 
 
-def _read_node(init: Client, node: str) -> list[InterfaceSnapshot]:
-    network = fetch_network(init, node)
-    try:
-        with inside(network), Netlink() as netlink:
-            addresses = netlink.addresses()
-            return [
-                InterfaceSnapshot(
-                    name=interface.name,
-                    mac=interface.mac,
-                    mtu=interface.mtu,
-                    up=interface.up,
-                    carrier=interface.carrier,
-                    addresses=addresses.get(interface.index, []),
-                    bridge=None,
-                )
-                for interface in netlink.interfaces()
-            ]
-    finally:
-        close_all([network])
-
-
-def _addresses(interfaces: Sequence[InterfaceSnapshot], name: str) -> list[str]:
-    return [
-        address
-        for interface in interfaces
-        if interface.name == name
-        for address in interface.addresses
-    ]
+def _addresses(found: NamespaceSnapshot, name: str) -> list[str]:
+    return [address.address for address in found.addresses if address.interface == name]
 
 
 def _kind(topology: Topology, node: str) -> NodeKind:
     return topology.nodes[node].kind if node in topology.nodes else NodeKind.HOST
 
 
-def _bridge_of(topology: Topology, node: str, interface: str) -> str | None:
-    if interface in topology.bridges and topology.bridges[interface].node == node:
-        return interface
+def _bridge_of(topology: Topology, node: str, interface: Interface) -> str | None:
+    name = interface.name
+    if name in topology.bridges and topology.bridges[name].node == node:
+        return name
+    if interface.master_name is not None:
+        return interface.master_name
     declared = topology.nodes.get(node)
-    port = declared.ports.get(interface) if declared else None
+    port = declared.ports.get(name) if declared else None
     return port.bridge if port else None

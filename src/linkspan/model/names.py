@@ -10,6 +10,7 @@ counter; owners are visited in sorted order, so the order of the file does not m
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from hashlib import blake2b
 from typing import Final
 
@@ -21,6 +22,12 @@ from linkspan.types import Mac, format_mac
 
 MARK_PREFIX: Final = "linkspan"
 """Begin of the alias (IFLA_IFALIAS) of every interface that a lab owns."""
+
+INTERFACE_NAME_BYTES: Final = 15
+"""IFNAMSIZ - 1 (include/uapi/linux/if.h)."""
+
+HASH_LETTERS: Final = 6
+"""Hexadecimal letters behind the `~` of a shortened name."""
 
 
 class Mark(msgspec.Struct, frozen=True):
@@ -89,3 +96,33 @@ def with_macs(topology: Topology) -> Topology:
 def hashed_mac(*owner: str) -> Mac:
     """A locally administered unicast MAC (02:…) for an owner."""
     return Mac(b"\x02" + blake2b("\0".join(owner).encode(), digest_size=5).digest())
+
+
+def switch_side_names(
+    ports: Iterable[tuple[str, str]], bridges: Iterable[str], lab: str = ""
+) -> dict[tuple[str, str], str]:
+    """Names for the switch's end of nodes' ports, by node and interface.
+
+    `web.eth0` where that fits an interface name and nothing else is called so, otherwise its
+    beginning, `~` and a hash. Unique in the lab, also against bridges and interfaces of nodes,
+    since the switch's end may come to stand beside any of them; and on the machine, if `lab` is
+    given, which then always makes a part of the hash.
+    """
+    wanted = sorted(ports)
+    taken = {*bridges, *(interface for _, interface in wanted)}
+    names: dict[tuple[str, str], str] = {}
+    for node, interface in wanted:
+        whole, attempt = port_name(node, interface), 0
+        name = _shortened(whole, f"{lab}\0{whole}") if lab else whole
+        while name in taken or len(name.encode()) > INTERFACE_NAME_BYTES:
+            name = _shortened(whole, f"{lab}\0{whole}\0{attempt}")
+            attempt += 1
+        taken.add(name)
+        names[node, interface] = name
+    return names
+
+
+def _shortened(name: str, hashed: str) -> str:
+    digest = blake2b(hashed.encode(), digest_size=HASH_LETTERS // 2).hexdigest()
+    room = INTERFACE_NAME_BYTES - HASH_LETTERS - 1
+    return f"{name.encode()[:room].decode(errors='ignore')}~{digest}"

@@ -26,14 +26,14 @@ class PortSnapshot(msgspec.Struct, frozen=True):
     name: str
     number: int
     kind: str
-    """tap, veth, packet, stream, dgram."""
+    """tap, veth, packet, stream, dgram, or what the kernel calls a device that is an uplink."""
     state: str
     """forwarding or disabled (an STP state in later versions)."""
     node: str | None
     """The node at the other end of the port, where there is one."""
     interface: str | None
     """The interface in that node."""
-    options: dict[str, bool | int]
+    options: dict[str, bool | int | float | str]
     counters: Counters
 
 
@@ -58,12 +58,14 @@ class BridgeSnapshot(msgspec.Struct, frozen=True):
     mac: str
     up: bool
     addresses: list[str]
-    options: dict[str, bool | int | float]
+    options: dict[str, bool | int | float | str]
     pid: int
-    """Process of the user engine, as seen from inside the lab."""
+    """Process of the user engine, as seen from inside the lab; 0 for a bridge of the kernel."""
     restarts: int
     ports: list[PortSnapshot]
     fdb: list[FdbSnapshot]
+    engine_reason: str = ""
+    """Why it is this engine."""
     cache: str = "off"
     """The in-kernel cache: "on", or "off" and why."""
     flows: int = 0

@@ -17,8 +17,8 @@ from typing import TypeAlias
 
 import msgspec
 
-OptionValue: TypeAlias = bool | int | float | str
-Options: TypeAlias = dict[str, OptionValue]
+Options: TypeAlias = dict[str, bool | int | float | str | None]
+"""Options that are not at their defaults, by field name (`model.kernel_options`)."""
 
 
 class Key(msgspec.Struct, frozen=True, tag=True):

@@ -52,6 +52,7 @@ class Scope(enum.Enum):
     """Where the lab lives."""
 
     SANDBOX = "sandbox"
+    HOST = "host"
 
 
 class NodeKind(enum.Enum):
@@ -198,7 +199,10 @@ class Topology(Value, frozen=True, kw_only=True):
     ]
     scope: Annotated[
         Scope,
-        Meta(description="Where the lab lives: `sandbox`, in network namespaces of its own."),
+        Meta(
+            description="Where the lab lives: `sandbox`, in network namespaces of its own; or "
+            "`host`, where bridges and what hangs on them are in the machine's own namespace."
+        ),
     ] = Scope.SANDBOX
     bridges: Annotated[dict[InterfaceName, Bridge], Meta(description="The bridges by name.")] = {}
     nodes: Annotated[

@@ -27,13 +27,6 @@ def engines(topology: Topology) -> Iterator[Flaw]:
     """Bridges whose engine cannot be had, or cannot serve all that they have."""
     for name, bridge in topology.bridges.items():
         path: Path = ("bridges", name)
-        if bridge.engine is not Engine.USER:
-            yield Flaw(
-                (*path, "engine"),
-                f"{label(path)}: engine {bridge.engine.value} is not there yet",
-                expected="user",
-                next_step="write `engine: user`, or leave engine out",
-            )
         if bridge.engine is Engine.KERNEL:
             yield from _not_on_the_kernel(path, bridge)
 

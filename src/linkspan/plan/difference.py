@@ -71,35 +71,39 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
 
 DECLARED: Final = "the file declares it"
 CHANGED: Final = "the file says otherwise"
+DRIFT: Final = ("it was changed by other hands", "it was removed by other hands")
 REMOVED: Final = "the file does not declare it any more"
 MADE_ANEW: Final = "what it stands on is made anew"
 IN_THE_WAY: Final = "something else is to have its name"
 
 
-def plan(desired: State, current: State) -> tuple[Change, ...]:
+def plan(desired: State, current: State, applied: State | None = None) -> tuple[Change, ...]:
     """The ordered changes from `current` to `desired`; each says why.
 
     What stands in `current` and not in `desired` is removed, so `current` holds only what is
-    linkspan's to remove.
+    linkspan's to remove. Where `applied`, the state that was made last, is as desired, somebody
+    else has been at it since: drift.
     """
     first = _to_go_first(desired, current)
     rest = {key: REMOVED for key in current if key not in desired and key not in first}
     return (
         *_removals(first, current),
-        *_ordered(_arrivals(desired, current, first)),
+        *_ordered(_arrivals(desired, current, first, applied or {})),
         *_removals(rest, current),
     )
 
 
-def _arrivals(desired: State, current: State, first: dict[AnyKey, str]) -> Iterator[Change]:
+def _arrivals(
+    desired: State, current: State, first: dict[AnyKey, str], applied: State
+) -> Iterator[Change]:
     for key, value in desired.items():
         before = current.get(key)
-        if before is None:
-            yield Change(key=key, after=value, reason=DECLARED)
-        elif key in first:
+        if before is not None and key in first:
             yield Change(key=key, after=value, reason=first[key])
         elif before != value:
-            yield Change(key=key, before=before, after=value, reason=CHANGED)
+            declared = DECLARED if before is None else CHANGED
+            reason = DRIFT[before is None] if applied.get(key) == value else declared
+            yield Change(key=key, before=before, after=value, reason=reason)
 
 
 def _ordered(changes: Iterator[Change]) -> list[Change]:

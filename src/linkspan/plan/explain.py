@@ -11,10 +11,12 @@ from typing import Any, Final
 
 import msgspec
 
+from linkspan.model.options import BY_NAME, OptionScope
 from linkspan.model.state import (
     AddressKey,
     AnyKey,
     AnyValue,
+    Bridge,
     BridgeKey,
     EntryKey,
     NodeKey,
@@ -113,8 +115,14 @@ def _fields(value: AnyValue) -> dict[str, Any]:
 
 def _differences(before: AnyValue, after: AnyValue) -> list[str]:
     old, new = _flat(before), _flat(after)
+    defaults = BY_NAME[OptionScope.BRIDGE if isinstance(after, Bridge) else OptionScope.PORT]
+
+    def text(values: dict[str, Any], name: str) -> str:
+        default = defaults[name].default if name in defaults else None
+        return _text(values.get(name, default))
+
     return [
-        f"{name.replace('_', '-')} {_text(new.get(name))} instead of {_text(old.get(name))}"
+        f"{name.replace('_', '-')} {text(new, name)} instead of {text(old, name)}"
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
@@ -129,8 +137,8 @@ def _flat(value: AnyValue) -> dict[str, Any]:
 
 def _text(value: object) -> str:
     match value:
-        case None:
-            return "the default"
+        case None | "":
+            return "none"
         case bool():
             return "on" if value else "off"
         case float():

@@ -28,8 +28,9 @@ def connect(folder: Path) -> Client:
     return Client(folder / state.INIT_SOCKET)
 
 
-def start(folder: Path, lock: int) -> Client:
+def start(folder: Path, lock: int, scope: str) -> Client:
     """Start a lab's init process, which inherits the lock; returns the builder's connection.
+    `scope` is sandbox or host.
 
     The connection is there before the process, so that the lab ends with it from the first moment.
     Raises Missing when the kernel does not give us namespaces.
@@ -41,7 +42,7 @@ def start(folder: Path, lock: int) -> Client:
             process = subprocess.Popen(
                 [
                     *(sys.executable, "-P", "-m", "linkspan.sandbox.init"),
-                    *(str(folder), str(lock), str(theirs.fileno())),
+                    *(str(folder), str(lock), str(theirs.fileno()), scope),
                 ],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -119,7 +120,7 @@ def _is_asked_to_end(folder: Path) -> bool:
     """Whether an init process understood that it is to end."""
     try:
         with Client(folder / state.INIT_SOCKET, PATIENCE) as client:
-            client.call("shutdown")
+            client.call("shutdown", remove=True)
     except (Missing, Refusal):
         return False
     return True

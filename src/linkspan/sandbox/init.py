@@ -22,7 +22,11 @@ stop NAME       end a service
 commit          the lab is complete: until then the lab ends with the builder's connection,
                 which this process was given at its start
 status          services, their processes, how often they were started
-shutdown        end everything and remove the lab's folder
+shutdown        end everything and, with `remove`, the lab's folder
+
+In scope host it stays in the network namespace that it was started in, which is the machine's (or
+the one that plays the machine). What the lab makes there does not end with this process, so it
+leaves the folder, which says what there is, to whoever comes next, unless it is told to remove it.
 
 This process imports no library, so that it starts fast and stays small.
 """
@@ -44,6 +48,7 @@ from typing import Final
 from linkspan.control.lines import Connection, RequestError, Value, listen, send_line
 from linkspan.control.server import Server
 from linkspan.sandbox import state
+from linkspan.sandbox.namespaces import node_key, open_namespaces
 from linkspan.sandbox.services import Services, log
 from linkspan.sandbox.syscalls import (
     CLONE_NEWNET,
@@ -62,12 +67,17 @@ from linkspan.sandbox.syscalls import (
     unshare,
 )
 
+SANDBOX: Final = "sandbox"
+HOST: Final = "host"
+"""The scope, and the name of the node that stands for the machine."""
+
 
 class Init:
     """The state of the first process and its answers."""
 
-    def __init__(self, folder: Path, lock: int, builder: socket.socket) -> None:
+    def __init__(self, folder: Path, lock: int, builder: socket.socket, removes: bool) -> None:
         self.folder = folder
+        self.removes = removes
         self.lock = lock
         self.since = time.time()
         self.held: dict[str, list[int]] = {}
@@ -125,6 +135,7 @@ class Init:
 
     def _shutdown(self, request: Value, descriptors: list[int]) -> Value:
         self.ending = True
+        self.removes = self.removes or bool(request.get("remove"))
         return {}
 
     OPERATIONS: Final[dict[str, Callable[[Init, Value, list[int]], Value]]] = {
@@ -169,11 +180,12 @@ class Init:
         """Ask services to end, remove the folder; the kernel does the rest when we exit."""
         self.services.end_all()
         log("ended")
-        state.remove(self.folder, self.lock)
+        if self.removes:
+            state.remove(self.folder, self.lock)
 
 
-def _enter_namespaces() -> None:
-    """New user (for an ordinary user), PID, mount, network and UTS namespaces.
+def _enter_namespaces(with_network: bool) -> None:
+    """New user (for an ordinary user), PID, mount, UTS and, for a sandbox, network namespaces.
 
     user_namespaces(7): the maps can be written once, by the process itself if it maps only
     its own ids and gives up setgroups(2).
@@ -184,7 +196,7 @@ def _enter_namespaces() -> None:
         Path("/proc/self/setgroups").write_text("deny")
         Path("/proc/self/uid_map").write_text(f"0 {uid} 1")
         Path("/proc/self/gid_map").write_text(f"0 {gid} 1")
-    unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS)
+    unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | (CLONE_NEWNET if with_network else 0))
 
 
 def _prepare_mounts() -> None:
@@ -193,37 +205,38 @@ def _prepare_mounts() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """`init FOLDER LOCK BUILDER`: become the first process of the lab whose folder this is.
+    """`init FOLDER LOCK BUILDER SCOPE`: become the first process of the lab whose folder this is.
 
-    LOCK is the descriptor of the taken lock, BUILDER that of the builder's connection. The first
-    line on it says that requests are served, or why the kernel refused.
+    LOCK is the descriptor of the taken lock, BUILDER that of the builder's connection, SCOPE is
+    sandbox or host. The first line on the connection says that requests are served, or why the
+    kernel refused.
     """
-    folder, lock = Path(arguments[0]), int(arguments[1])
+    folder, lock, scope = Path(arguments[0]), int(arguments[1]), arguments[3]
     builder = socket.socket(fileno=int(arguments[2]))
     for descriptor in (lock, builder.fileno()):
         os.set_inheritable(descriptor, False)
     os.chdir("/")
     raise_descriptor_limit()
+    is_sandbox = scope == SANDBOX
+    is_root = os.geteuid() == 0
+    machine = [] if is_sandbox else open_namespaces()
     try:
-        kinds = (
-            ["mnt", "pid", "net", "uts"]
-            if os.geteuid() == 0
-            else ["user", "mnt", "pid", "net", "uts"]
-        )
-        _enter_namespaces()
+        kinds = ("mnt", "pid", "net", "uts")
+        _enter_namespaces(with_network=is_sandbox)
         if os.fork():
             os._exit(0)
         _prepare_mounts()
         set_process_name(f"lab:{folder.name}")
-        init = Init(folder, lock, builder)
-        init.held["lab"] = [
-            os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds
-        ]
+        init = Init(folder, lock, builder, removes=is_sandbox)
+        init.held["lab"] = open_namespaces(kinds if is_root else ("user", *kinds))
+        if machine:
+            init.held[node_key(HOST)] = machine
         send_line(builder, b'{"ok": true}\n', [])
     except OSError as error:
         with contextlib.suppress(OSError):
             send_line(builder, json.dumps({"ok": False, "error": str(error)}).encode() + b"\n", [])
-        state.remove(folder, lock)
+        if is_sandbox:
+            state.remove(folder, lock)
         os._exit(1)
     try:
         init.live()

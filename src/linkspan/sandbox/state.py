@@ -9,6 +9,7 @@ pids are used again.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import shutil
@@ -83,7 +84,7 @@ def take(place: Path) -> int | None:
     """Make a lab's folder and take its lock.
 
     Returns the lock's descriptor, or None when another process holds it. What a dead lab left in
-    the folder is removed first.
+    the folder is still there.
     """
     while True:
         try:
@@ -98,13 +99,12 @@ def take(place: Path) -> int | None:
         except BlockingIOError:
             os.close(descriptor)
             return None
-        if _is_still(place / LOCK, descriptor):
-            _empty(place)
+        if is_still(place / LOCK, descriptor):
             return descriptor
         os.close(descriptor)
 
 
-def _is_still(path: Path, descriptor: int) -> bool:
+def is_still(path: Path, descriptor: int) -> bool:
     """Whether `path` is the file that was locked, not one made after that was removed."""
     try:
         return os.path.samestat(path.stat(), os.fstat(descriptor))
@@ -112,7 +112,8 @@ def _is_still(path: Path, descriptor: int) -> bool:
         return False
 
 
-def _empty(place: Path) -> None:
+def empty(place: Path) -> None:
+    """Remove all that is in a lab's folder but the lock."""
     for entry in place.iterdir():
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry, ignore_errors=True)
@@ -142,12 +143,10 @@ def remove(place: Path, lock: int) -> None:
     The caller holds `lock`. A folder with another lock belongs to a later lab of the same name
     and stays.
     """
-    if not _is_still(place / LOCK, lock):
+    if not is_still(place / LOCK, lock):
         return
-    _empty(place)
+    empty(place)
     (place / LOCK).unlink(missing_ok=True)
-    for empty in (place, place.parent):
-        try:
-            empty.rmdir()
-        except OSError:
-            return
+    for folder in (place, place.parent):
+        with contextlib.suppress(OSError):
+            folder.rmdir()

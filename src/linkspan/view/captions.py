@@ -68,10 +68,13 @@ def bridge_lines(bridge: BridgeSnapshot) -> list[str]:
     second = [plural(ports, "port"), f"FDB {plural(len(bridge.fdb), 'entry', 'entries')}"]
     if bridge.restarts:
         second.append(f"restarted {plural(bridge.restarts, 'time')}")
-    cache = f"in-kernel cache {bridge.cache}"
-    if bridge.cache == "on":
-        cache += f", {plural(bridge.flows, 'flow')}"
-    return [printable(_SPACES.join(first)), _SPACES.join(second), printable(cache)]
+    lines = [_SPACES.join(first), _SPACES.join(second)]
+    if bridge.engine == "user":
+        flows = f", {plural(bridge.flows, 'flow')}" if bridge.cache == "on" else ""
+        lines.append(f"in-kernel cache {bridge.cache}{flows}")
+    if bridge.engine_reason:
+        lines.append(f"engine auto: {bridge.engine_reason}")
+    return [printable(line) for line in lines]
 
 
 def stack_lines(lab: LabSnapshot, bridge: BridgeSnapshot) -> list[str]:

@@ -1,0 +1,104 @@
+"""Which engine a bridge gets, and why.
+
+`auto` is the kernel's bridge where it is to be had and has what the file asks for, and our own
+switch otherwise. What a kernel lacks is found out by trying it in a throw-away namespace, before
+anything of the lab is touched; asked for by name, an engine that can't do what the file says is a
+mistake of the file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from linkspan.engine.kernel.capabilities import can_bridge, probe
+from linkspan.errors import Fault, Mistake
+from linkspan.model.base import Engine
+from linkspan.model.kernel_options import Sparse, options_of
+from linkspan.model.options import BY_NAME, OptionScope
+from linkspan.model.topology import Bridge, Cache, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """An engine and the reason for it, in words."""
+
+    engine: Engine
+    why: str
+
+
+def choose(topology: Topology) -> tuple[Topology, dict[str, Choice]]:
+    """The topology with an engine for every bridge, and the reasons.
+
+    Raises Mistake when this kernel lacks what the file asks of its bridge by name.
+    """
+    choices = {name: _choose(topology, name) for name in topology.bridges}
+    bridges = {
+        name: replace(bridge, engine=choices[name].engine)
+        for name, bridge in topology.bridges.items()
+    }
+    return replace(topology, bridges=bridges), choices
+
+
+def _choose(topology: Topology, name: str) -> Choice:
+    bridge = topology.bridges[name]
+    if bridge.engine is Engine.USER:
+        return Choice(Engine.USER, "the file says so")
+    lack = _lack_of_kernel(topology, name)
+    if bridge.engine is Engine.KERNEL:
+        if lack:
+            raise Mistake(
+                Fault(
+                    f"bridge {name}: engine kernel can't do what the file says",
+                    found=lack,
+                    next_step="write `engine: user` if our switch can, or leave that option out",
+                )
+            )
+        return Choice(Engine.KERNEL, "the file says so")
+    if not lack:
+        return Choice(Engine.KERNEL, "this kernel has all that the file asks for")
+    if needed := _kernel_only(topology, name):
+        raise Mistake(
+            Fault(
+                f"bridge {name}: no engine here can do what the file says",
+                found=f"{lack}; and engine user has no {needed}",
+                next_step=f"leave {needed} out, or run it on a kernel that has it",
+            )
+        )
+    return Choice(Engine.USER, lack)
+
+
+def _lack_of_kernel(topology: Topology, name: str) -> str:
+    """Why the kernel's bridge will not do, in words; empty when it will."""
+    bridge = topology.bridges[name]
+    if bridge.ports:
+        return "only engine user has sockets as ports"
+    if bridge.cache is Cache.OFF:
+        return "`cache: off` speaks of engine user"
+    if why := can_bridge():
+        return why
+    lacks = probe(options_of(bridge), _port_options(topology, name))
+    return "; ".join(f"no {lack.option}: {lack.why}" for lack in lacks)
+
+
+def _port_options(topology: Topology, name: str) -> Sparse:
+    """All options that some port of a bridge has."""
+    found: Sparse = {}
+    for _, _, port in topology.links():
+        if port.bridge == name:
+            found |= options_of(port)
+    return found
+
+
+def _kernel_only(topology: Topology, name: str) -> str:
+    """The first option asked for that engine user does not have."""
+    bridge: Bridge = topology.bridges[name]
+    asked = [
+        *((OptionScope.BRIDGE, option) for option in options_of(bridge)),
+        *((OptionScope.PORT, option) for option in _port_options(topology, name)),
+    ]
+    for scope, option in asked:
+        if Engine.USER not in BY_NAME[scope][option].engines:
+            return BY_NAME[scope][option].key
+    return ""

@@ -1,0 +1,102 @@
+"""Carrying out changes: each by who can, in order, noted before it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
+
+from linkspan.engine.base import Engine
+from linkspan.engine.kernel.engine import KernelEngine
+from linkspan.engine.site import Site
+from linkspan.engine.stack import Stack
+from linkspan.engine.user.engine import UserEngine
+from linkspan.errors import Refusal
+from linkspan.model.names import switch_side_names
+from linkspan.model.state import (
+    Bridge,
+    BridgeKey,
+    EntryKey,
+    Port,
+    PortKey,
+    SocketKey,
+    State,
+    UpKey,
+    Uplink,
+)
+from linkspan.model.topology import Scope
+from linkspan.plan.change import Change
+from linkspan.plan.difference import RANKS
+
+Progress: TypeAlias = Callable[[int, int, Change], None]
+
+
+class Executor:
+    """Carries out changes of one lab. Made anew for each plan, since engines remember what they
+    have begun.
+    """
+
+    def __init__(self, site: Site, states: Sequence[State]) -> None:
+        self._stack = Stack(site)
+        facts = [fact for state in states for fact in state.items()]
+        bridges = {
+            key.bridge: value
+            for key, value in facts
+            if isinstance(key, BridgeKey) and isinstance(value, Bridge)
+        }
+        ports = {(key.node, key.interface) for key, _ in facts if isinstance(key, PortKey)}
+        lab = site.lab if site.scope is Scope.HOST else ""
+        places = {name: bridge.node for name, bridge in bridges.items()}
+        names = switch_side_names(ports, bridges, lab)
+        self._engines: dict[str, Engine] = {
+            "kernel": KernelEngine(site, places, names),
+            "user": UserEngine(site),
+        }
+        self._bridges = {name: bridge.engine for name, bridge in bridges.items()}
+
+    def run(
+        self,
+        changes: Sequence[Change],
+        note: Callable[[Change], None],
+        progress: Progress | None = None,
+    ) -> None:
+        """Carry out changes in order; `note` is called before each.
+
+        Raises Refusal naming the one that failed.
+        """
+        settled = True
+        for number, change in enumerate(changes):
+            if progress is not None:
+                progress(number, len(changes), change)
+            note(change)
+            is_stack = RANKS[type(change.key)] > RANKS[EntryKey]
+            try:
+                if is_stack and not settled:
+                    self._settle()
+                settled = is_stack
+                self._carry_out(change)
+            except (OSError, Refusal) as error:
+                raise Refusal(f"cannot {change.explain()}: {error}") from None
+        self._settle()
+
+    def close(self) -> None:
+        """Let go of what the engines hold."""
+        for engine in self._engines.values():
+            engine.close()
+
+    def _settle(self) -> None:
+        for engine in self._engines.values():
+            engine.settle()
+
+    def _carry_out(self, change: Change) -> None:
+        match change.key, change.before or change.after:
+            case BridgeKey(), Bridge(engine=engine):
+                self._engines[engine].carry_out(change)
+            case _, Port(engine=engine) | Uplink(engine=engine):
+                self._engines[engine].carry_out(change)
+            case SocketKey() | EntryKey() as key, _:
+                self._engines[self._bridges[key.bridge]].carry_out(change)
+            case UpKey(interface=name), _ if self._bridges.get(name) == "user":
+                self._stack.carry_out(change)
+                self._engines["user"].carry_out(change)
+            case _:
+                self._stack.carry_out(change)

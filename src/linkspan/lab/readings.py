@@ -1,0 +1,46 @@
+"""A running lab as a state: its nodes' namespaces and its switches, read by one process inside."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from linkspan.engine.reading.dump import Dumps
+from linkspan.engine.reading.namespace import read_namespace
+from linkspan.engine.site import Site
+from linkspan.engine.stack import setting_file
+from linkspan.engine.user.reading import read_user
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.state import Node, NodeKey, Setting, SettingKey, State
+from linkspan.plan.current import Fact, kernel_bridges, stacks
+from linkspan.sandbox.namespaces import inside
+
+
+def read_state(site: Site, known: State) -> State:
+    """Everything that there is of a lab. What no reading tells comes from what is `known` of it:
+    which kinds the nodes are of, and which settings somebody cares for.
+
+    Raises Refusal or OSError.
+    """
+    nodes = {node: read_node(site, node) for node in site.nodes()}
+    return dict(
+        [
+            *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),
+            *_settings(site, known),
+            *kernel_bridges(site.lab, nodes),
+            *read_user(site, nodes),
+            *stacks(nodes),
+        ]
+    )
+
+
+def read_node(site: Site, node: str) -> NamespaceSnapshot:
+    """What there is in one node. Raises Refusal or OSError."""
+    with inside(site.network(node)), Dumps() as dumps:
+        return read_namespace(dumps)
+
+
+def _settings(site: Site, known: State) -> Iterator[Fact]:
+    for key in known:
+        if isinstance(key, SettingKey):
+            with inside(site.network(key.node)):
+                yield key, Setting(text=setting_file(key.name).read_text().strip())

@@ -1,0 +1,103 @@
+"""What a lab's folder remembers: the file it was made from, what was applied, what is under way.
+
+    topology.json   the file's values, once the lab is complete
+    applied.json    the state that was applied: what of all that is there is the lab's
+    engines.json    why each bridge has the engine that it has
+    journal.json    written before the first action of a change, removed when all is as it should
+                    be: the state before, the state to come, and who is at it
+    journal.log     a line for each action, written before it is carried out
+
+A journal that stands there while nobody holds the lab's turn is a change that was interrupted.
+Every file but the log is written beside its place and moved there, so that it is whole or not
+there at all.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from linkspan.model.state import AnyKey, AnyValue, State
+from linkspan.model.topology import Topology
+from linkspan.plan.change import Change
+from linkspan.sandbox import state as files
+
+APPLIED: Final = "applied.json"
+ENGINES: Final = "engines.json"
+JOURNAL: Final = "journal.json"
+JOURNAL_LOG: Final = "journal.log"
+
+Facts = list[tuple[AnyKey, AnyValue]]
+Kind = TypeVar("Kind")
+
+
+class Journal(msgspec.Struct, frozen=True, kw_only=True):
+    """A change that is under way, was interrupted, or waits to be confirmed."""
+
+    command: str
+    """What was asked for, for people."""
+    before: Facts
+    after: Facts
+    was_up: bool
+    """Whether the lab was complete before."""
+    confirm_by: float | None = None
+    """Seconds since 1970-01-01 UTC until which the change has to be confirmed, once all of it was
+    carried out."""
+
+
+class Records:
+    """The files of one lab's folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def topology(self) -> Topology | None:
+        """The topology that was applied; None for a lab that is not complete."""
+        return self._read(files.TOPOLOGY, Topology)
+
+    def applied(self) -> State:
+        """The state that was applied; empty for a lab that never was complete."""
+        return dict(self._read(APPLIED, Facts) or [])
+
+    def engines(self) -> dict[str, str]:
+        """By bridge: why it has the engine that it has."""
+        return self._read(ENGINES, dict[str, str]) or {}
+
+    def journal(self) -> Journal | None:
+        """The change that is under way, or was interrupted."""
+        return self._read(JOURNAL, Journal)
+
+    def begin(self, journal: Journal) -> None:
+        """Note a change before its first action."""
+        (self._folder / JOURNAL_LOG).unlink(missing_ok=True)
+        self._write(JOURNAL, journal)
+
+    def note(self, change: Change) -> None:
+        """Note an action that is about to be carried out."""
+        with open(self._folder / JOURNAL_LOG, "a") as log:
+            log.write(f"{change.explain()}: {change.reason}\n")
+
+    def finish(self, topology: Topology, applied: State, engines: dict[str, str]) -> None:
+        """A change was carried out: remember what the lab is now, and close the journal."""
+        self._write(ENGINES, engines)
+        self._write(APPLIED, list(applied.items()))
+        self._write(files.TOPOLOGY, topology)
+        self.close_journal()
+
+    def close_journal(self) -> None:
+        """No change is under way any more."""
+        (self._folder / JOURNAL).unlink(missing_ok=True)
+        (self._folder / JOURNAL_LOG).unlink(missing_ok=True)
+
+    def _read(self, name: str, kind: type[Kind]) -> Kind | None:
+        try:
+            return msgspec.json.decode((self._folder / name).read_bytes(), type=kind)
+        except (OSError, msgspec.MsgspecError):
+            return None
+
+    def _write(self, name: str, value: object) -> None:
+        beside = self._folder / f"{name}.new"
+        beside.write_bytes(msgspec.json.encode(value))
+        beside.rename(self._folder / name)

@@ -1,0 +1,148 @@
+"""Changing a lab as one thing: plan, carry out, compare what came of it; or all the way back.
+
+    current = what there is, as far as it is the lab's
+    plan(desired, current)           journal on disk before the first action
+      carried out, then read again:
+        nothing left to do           the journal is closed, the state remembered
+        anything else, or an error   plan(before, what there is now) is carried out: as it was
+
+All of it happens in one process inside the lab's namespaces. Killed at any moment, it leaves the
+journal, by which the next command knows what was before, what was to come, and that everything
+named in either is the lab's to change.
+
+A change that comes after one that was interrupted goes on from whatever there is; if it has to be
+undone, it goes all the way back to before the interrupted one.
+
+A sandbox that comes up is simpler: until `commit` it ends with the process that builds it, so
+there is nothing to read before and nothing to undo.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from linkspan.control.lines import Client
+from linkspan.engine.site import Site
+from linkspan.errors import LinkspanError, Refusal
+from linkspan.lab.executor import Executor, Progress
+from linkspan.lab.readings import read_state
+from linkspan.lab.records import Journal, Records
+from linkspan.model.state import State
+from linkspan.model.topology import Scope
+from linkspan.plan.change import Change
+from linkspan.plan.current import owned
+from linkspan.plan.difference import plan
+from linkspan.sandbox.namespaces import close_all
+from linkspan.sandbox.worker import run_inside
+
+Plan = tuple[Change, ...]
+
+
+@dataclass(frozen=True)
+class Transaction:
+    """Changes of one lab, all or nothing. `init` is a connection to its init process."""
+
+    lab: str
+    folder: Path
+    init: Client
+    scope: Scope
+    command: str
+    is_new: bool = False
+    """Whether there is nothing of the lab but its init process, which ends with us."""
+    progress: Progress | None = field(default=None, compare=False)
+
+    def preview(self, desired: State) -> Plan:
+        """What would be done. Raises LinkspanError."""
+        return self._inside(
+            lambda site: plan(desired, self._current(site, desired), Records(self.folder).applied())
+        )
+
+    def make(self, desired: State, confirm_by: float | None = None) -> Plan:
+        """Make what there is what there should be; returns what was done.
+
+        The journal stays open if something was done. Raises Refusal when the kernel said no:
+        everything is then as it was before, or the message says what is not.
+        """
+        return self._inside(lambda site: self._make(site, desired, confirm_by))
+
+    def _inside(self, work: Callable[[Site], Plan]) -> Plan:
+        _, namespaces = self.init.call_for_descriptors("fetch", name="lab")
+        try:
+            return run_inside(namespaces, lambda: self._at_site(work))
+        finally:
+            close_all(namespaces)
+
+    def _at_site(self, work: Callable[[Site], Plan]) -> Plan:
+        site = Site(self.lab, self.folder, self.init, self.scope)
+        try:
+            return work(site)
+        finally:
+            site.close()
+
+    def _make(self, site: Site, desired: State, confirm_by: float | None) -> Plan:
+        current: State = {} if self.is_new else self._current(site, desired)
+        records = Records(self.folder)
+        changes = plan(desired, current, records.applied())
+        if not changes:
+            return ()
+        interrupted = records.journal()
+        before = dict(interrupted.before) if interrupted else current
+        records.begin(
+            Journal(
+                command=self.command,
+                before=list(before.items()),
+                after=list(desired.items()),
+                was_up=interrupted.was_up if interrupted else records.topology() is not None,
+                confirm_by=confirm_by,
+            )
+        )
+        try:
+            self._carry_out(site, changes, [current, desired], records)
+            self._require(desired, site)
+        except Exception as error:
+            if not self.is_new:
+                self._undo(site, before, desired, records, error)
+            raise
+        return changes
+
+    def _current(self, site: Site, desired: State) -> State:
+        """What there is of the lab, as far as it is the lab's: marked, declared now, or before."""
+        records = Records(self.folder)
+        applied, journal = records.applied(), records.journal()
+        interrupted = dict([*journal.after, *journal.before]) if journal else {}
+        known = {**desired, **interrupted, **applied}
+        return owned(read_state(site, known), known)
+
+    def _carry_out(
+        self, site: Site, changes: Sequence[Change], states: Sequence[State], records: Records
+    ) -> None:
+        executor = Executor(site, states)
+        try:
+            executor.run(changes, records.note, self.progress)
+        finally:
+            executor.close()
+
+    def _require(self, wanted: State, site: Site) -> None:
+        """Raise Refusal when what there is now is not what was wanted."""
+        left = plan(wanted, self._current(site, wanted))
+        if left:
+            steps = "; ".join(change.explain() for change in left[:3])[:400]
+            raise Refusal(f"all actions were carried out, yet it is still to do: {steps}")
+
+    def _undo(
+        self, site: Site, before: State, desired: State, records: Records, error: Exception
+    ) -> None:
+        try:
+            back = plan(before, self._current(site, desired))
+            self._carry_out(site, back, [desired, before], records)
+            self._require(before, site)
+        except LinkspanError as second:
+            raise Refusal(
+                f"{error}\nand it could not be undone: {second}\n"
+                f"  next: linkspan recover {self.lab}"
+            ) from None
+        records.close_journal()
+        if isinstance(error, Refusal):
+            raise Refusal(f"{error}\n  what had been done was undone") from None

@@ -1,0 +1,164 @@
+"""What there is: the readings of a lab's namespaces and switches, as a state.
+
+A namespace tells of everything that is in it, whoever made it; what is linkspan's is known by the
+mark in the alias. Both ends of a veth carry the mark of the port (`web.eth0`): the one that has the
+interface's name, in the node, and the other one, which is the bridge's.
+
+`owned` says what a plan may look at. Interfaces that carry the lab's mark are ours. Addresses,
+routes, uplinks and entries carry no mark, so of those only what the lab declares, or declared when
+it was last changed, is looked at: what somebody added by hand beside it stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+
+from linkspan.model import host_snapshot as read
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface
+from linkspan.model.state import (
+    Address,
+    AddressKey,
+    AnyKey,
+    AnyValue,
+    Bridge,
+    BridgeKey,
+    Entry,
+    EntryKey,
+    NodeKey,
+    Port,
+    PortKey,
+    Route,
+    RouteKey,
+    SocketKey,
+    State,
+    Up,
+    UpKey,
+    Uplink,
+    UplinkKey,
+)
+
+Fact = tuple[AnyKey, AnyValue]
+
+MARKED = (NodeKey, BridgeKey, PortKey, SocketKey)
+"""Kinds of things that can't be anybody else's when they are found in a lab."""
+
+
+def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
+    """Of what was observed, what is the lab's to change: what is marked and what is declared."""
+    known = {key for keys in declared for key in keys}
+    return {
+        key: value for key, value in observed.items() if isinstance(key, MARKED) or key in known
+    }
+
+
+def stacks(nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
+    """Addresses, interfaces up or down, and routes of every node."""
+    for node, found in nodes.items():
+        for interface in found.interfaces:
+            yield UpKey(node, interface.name), Up(up=interface.up)
+        for address in found.addresses:
+            yield AddressKey(node, address.interface, address.address), _address(address)
+        for route in found.routes:
+            key = RouteKey(node, route.destination, route.metric, route.table)
+            yield key, _route(route)
+
+
+def _address(address: read.Address) -> Address:
+    return Address(
+        scope=address.scope,
+        peer=address.peer,
+        label=None if address.label == address.interface else address.label,
+        metric=address.metric,
+        connected_route="noprefixroute" not in address.flags,
+    )
+
+
+def _route(route: read.Route) -> Route:
+    return Route(
+        interface=route.interface,
+        gateway=route.gateway,
+        source=route.preferred_source,
+        onlink="onlink" in route.flags,
+        scope=route.scope,
+        protocol=route.protocol,
+        kind=route.kind,
+    )
+
+
+def kernel_bridges(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
+    """Bridges of the kernel engine, their ports, uplinks and configured entries."""
+    for node, found in nodes.items():
+        bridges = {each.name for each in found.interfaces if _is_bridge_of(lab, each)}
+        for interface in found.interfaces:
+            if interface.name in bridges:
+                yield (
+                    BridgeKey(interface.name),
+                    Bridge(
+                        node=node,
+                        engine="kernel",
+                        mac=interface.mac or "",
+                        mtu=interface.mtu,
+                        options=dict(interface.bridge_options or {}),
+                    ),
+                )
+            elif interface.mark is not None and interface.mark.lab == lab:
+                yield from _kernel_port(interface, nodes)
+            elif interface.master_name in bridges:
+                yield (
+                    UplinkKey(node, interface.name),
+                    Uplink(
+                        bridge=interface.master_name or "",
+                        engine="kernel",
+                        options=dict(interface.port_options or {}),
+                    ),
+                )
+        for entry in found.fdb:
+            if entry.bridge in bridges and "static" in entry.flags:
+                port = port_label(found.interface(entry.port)) or entry.port
+                key = EntryKey(entry.bridge or "", entry.mac, entry.vlan or 0)
+                yield key, Entry(port=port, sticky="sticky" in entry.flags)
+
+
+def _is_bridge_of(lab: str, interface: Interface) -> bool:
+    mark = interface.mark
+    return interface.kind == "bridge" and mark is not None and mark.lab == lab
+
+
+def port_label(interface: Interface | None) -> str | None:
+    """The name as a port, `web.eth0`, of the bridge's end of a veth of ours."""
+    if interface is None or interface.mark is None or interface.kind == "bridge":
+        return None
+    return interface.mark.id
+
+
+def is_bridges_end(interface: Interface) -> bool:
+    """Whether this is the bridge's end of a veth of ours: `web.eth0`, not `eth0`."""
+    if interface.mark is None or interface.kind != "veth":
+        return False
+    _, dot, name = interface.mark.id.partition(".")
+    return dot != "" and interface.name != name
+
+
+def _kernel_port(
+    interface: Interface, nodes: Mapping[str, NamespaceSnapshot]
+) -> Iterator[Fact]:
+    """The port whose bridge's end this interface is; nothing for the node's end."""
+    if interface.mark is None or not is_bridges_end(interface):
+        return
+    node, _, name = interface.mark.id.partition(".")
+    if node not in nodes:
+        return
+    far = nodes[node].interface(name)
+    if far is None or far.mark != interface.mark:
+        return
+    yield (
+        PortKey(node, name),
+        Port(
+            bridge=interface.master_name or "",
+            engine="kernel",
+            mac=far.mac or "",
+            mtu=far.mtu,
+            options=dict(interface.port_options or {}),
+        ),
+    )

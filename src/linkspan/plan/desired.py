@@ -1,0 +1,125 @@
+"""What there should be: a topology, and what was found on its uplinks, as a state.
+
+The file leaves things open that a state does not: an engine is `auto` until it was chosen, a MAC
+and an MTU are worked out, the interface of a gateway is the one in whose network it lies.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterator
+
+from linkspan.model.base import Engine
+from linkspan.model.kernel_options import options_of
+from linkspan.model.names import with_macs
+from linkspan.model.state import (
+    Address,
+    AddressKey,
+    AnyKey,
+    AnyValue,
+    Bridge,
+    BridgeKey,
+    Node,
+    NodeKey,
+    Port,
+    PortKey,
+    Route,
+    RouteKey,
+    Socket,
+    SocketKey,
+    State,
+    Up,
+    UpKey,
+)
+from linkspan.model.topology import HOST, NodePort, Topology
+from linkspan.model.topology import Bridge as DeclaredBridge
+
+DEFAULT_ROUTES = {4: "0.0.0.0/0", 6: "::/0"}
+"""Destinations of default routes by IP version."""
+
+DEFAULT_METRICS = {4: 0, 6: 1024}
+"""Metric of a route that names none (IP6_RT_PRIO_USER, include/net/ip6_route.h)."""
+
+Fact = tuple[AnyKey, AnyValue]
+
+
+def desired(topology: Topology) -> State:
+    """The state that `topology` declares; every bridge's engine has been chosen."""
+    whole = with_macs(topology)
+    return dict(
+        [*_nodes(whole), *_bridges(whole), *_ports(whole), *_addresses(whole), *_routes(whole)]
+    )
+
+
+def _nodes(topology: Topology) -> Iterator[Fact]:
+    yield NodeKey(HOST), Node(kind="host")
+    for name, node in topology.nodes.items():
+        yield NodeKey(name), Node(kind=node.kind.value)
+
+
+def _bridges(topology: Topology) -> Iterator[Fact]:
+    for name, bridge in topology.bridges.items():
+        is_user = bridge.engine is Engine.USER
+        yield (
+            BridgeKey(name),
+            Bridge(
+                node=bridge.node,
+                engine=bridge.engine.value,
+                mac=str(bridge.mac),
+                mtu=bridge.mtu,
+                cache=bridge.cache.value if is_user else "off",
+                options=options_of(bridge),
+            ),
+        )
+        for socket_name, socket in bridge.ports.items():
+            yield (
+                SocketKey(name, socket_name),
+                Socket(kind=socket.kind.value, mtu=bridge.mtu, options=options_of(socket)),
+            )
+
+
+def _ports(topology: Topology) -> Iterator[Fact]:
+    for node, interface, port in topology.links():
+        yield (
+            PortKey(node, interface),
+            Port(
+                bridge=port.bridge,
+                engine=topology.bridges[port.bridge].engine.value,
+                mac=str(port.mac),
+                mtu=topology.mtu_of(port),
+                options=options_of(port),
+            ),
+        )
+
+
+def _addresses(topology: Topology) -> Iterator[Fact]:
+    for name, bridge in topology.bridges.items():
+        for address in bridge.address:
+            yield AddressKey(bridge.node, name, address), Address()
+        yield UpKey(bridge.node, name), Up(up=bridge.up)
+    for node, interface, port in topology.links():
+        for address in port.address:
+            yield AddressKey(node, interface, address), Address()
+        yield UpKey(node, interface), Up(up=True)
+
+
+def _routes(topology: Topology) -> Iterator[Fact]:
+    for name, node in topology.nodes.items():
+        for gateway in node.gateway:
+            version = ipaddress.ip_address(gateway).version
+            key = RouteKey(name, DEFAULT_ROUTES[version], DEFAULT_METRICS[version])
+            yield key, Route(interface=_towards(topology, name, gateway), gateway=gateway)
+
+
+def _towards(topology: Topology, node: str, gateway: str) -> str | None:
+    """The interface of a node in whose network a gateway lies."""
+    address = ipaddress.ip_address(gateway)
+    interfaces: dict[str, DeclaredBridge | NodePort] = {
+        **{name: bridge for name, bridge in topology.bridges.items() if bridge.node == node},
+        **topology.nodes[node].ports,
+    }
+    for name, declared in interfaces.items():
+        for text in declared.address:
+            if address in ipaddress.ip_interface(text).network:
+                return name
+    return None
