@@ -140,9 +140,7 @@ def is_bridges_end(interface: Interface) -> bool:
     return dot != "" and interface.name != name
 
 
-def _kernel_port(
-    interface: Interface, nodes: Mapping[str, NamespaceSnapshot]
-) -> Iterator[Fact]:
+def _kernel_port(interface: Interface, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
     """The port whose bridge's end this interface is; nothing for the node's end."""
     if interface.mark is None or not is_bridges_end(interface):
         return

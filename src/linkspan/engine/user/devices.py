@@ -11,6 +11,7 @@ packet(7) (packet sockets).
 from __future__ import annotations
 
 import enum
+import errno
 import fcntl
 import os
 import socket
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Final
 
 _TUNSETIFF, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
+_TUNGETIFF, _IFREQ_BYTES = 0x800454D2, 40
 _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
 _TUN_F_CSUM, _TUN_F_TSO4, _TUN_F_TSO6, _TUN_F_TSO_ECN = 0x01, 0x02, 0x04, 0x08
 _TUN_F_USO4, _TUN_F_USO6 = 0x20, 0x40
@@ -141,3 +143,14 @@ def open_unix_socket(path: Path, kind: socket.SocketKind) -> int:
     finally:
         os.umask(mask)
     return sock.detach()
+
+
+def is_same_device(descriptor: int, other: int) -> bool:
+    """Whether two descriptors are of the same socket, or of taps of the same name that both have
+    their interfaces still (TUNGETIFF, drivers/net/tun.c).
+    """
+    try:
+        taps = [fcntl.ioctl(each, _TUNGETIFF, bytes(_IFREQ_BYTES)) for each in (descriptor, other)]
+    except OSError as error:
+        return error.errno != errno.EBADFD and os.path.sameopenfile(descriptor, other)
+    return taps[0] == taps[1]

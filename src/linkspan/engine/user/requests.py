@@ -37,6 +37,7 @@ from linkspan.control.server import Server
 from linkspan.engine.user.attach import attach
 from linkspan.engine.user.configuration import PortConfiguration, SwitchConfiguration
 from linkspan.engine.user.dataplane import Dataplane
+from linkspan.engine.user.devices import is_same_device
 from linkspan.engine.user.reports import Reports
 from linkspan.engine.user.restore import Keeper, change_mac
 from linkspan.errors import Mistake
@@ -187,6 +188,7 @@ class Requests:
             other.name
             for other in self._configured.values()
             if (other.name == wanted.name) != (other.number == number)
+            or (other.number == number and self._is_of_another_device(other, wanted))
         ]
         if in_the_way:
             self._port_delete(in_the_way)
@@ -207,6 +209,16 @@ class Requests:
             if number != HOST_PORT:
                 bridge.set_options(number, wanted.options)
         return {}
+
+    def _is_of_another_device(self, known: PortConfiguration, wanted: PortConfiguration) -> bool:
+        """Whether a port was made anew by a command of which this process has not heard all: it
+        then has a port of the same name and number whose device is gone."""
+        if known.number == HOST_PORT:
+            return False
+        if known.ifindex is not None or wanted.ifindex is not None:
+            return known.ifindex != wanted.ifindex
+        port = self._dataplane.ports[PortNumber(known.number)]
+        return bool(self._given) and not is_same_device(port.descriptor, self._given[0])
 
     def _port_delete(self, ports: list[str]) -> Value:
         found = {
