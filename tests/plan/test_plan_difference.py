@@ -169,7 +169,7 @@ def test_an_address_is_added_where_it_goes_before_it_is_deleted_where_it_was() -
     steps = [change.explain() for change in plan(with_address_on("br0"), with_address_on("eth0"))]
     assert steps == [
         "add 10.0.0.1/24 to br0 of host",
-        "route 0.0.0.0/0 of host through 10.0.0.254 by br0",
+        "route 0.0.0.0/0 of host through 10.0.0.254 by br0 instead of through 10.0.0.254 by eth0",
         "delete 10.0.0.1/24 from eth0 of host",
     ]
 

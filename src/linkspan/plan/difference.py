@@ -4,10 +4,13 @@ Theory of operation. Both are flat tables, so the difference is found entry by e
 is the order, and that is a table too (`RANKS`): what others stand on comes first.
 
     1. what has to be made anew (its engine changes, say) and what stands on it is removed, and
-       what is in the way of something to come (another kind of thing of the same name)
+       what is in the way of something to come (another kind of thing of the same name, the same
+       IPv6 address with another prefix length)
     2. everything to come or to change, in the order of ranks: bridges before ports before
        addresses before routes
     3. everything else that is to go, in the reverse order
+    4. interfaces that are set down, since the kernel drops routes and IPv6 addresses with it, and
+       would refuse to delete them once more
 
 So an address is on its new interface before it leaves the old one, a route changes its way in one
 step, and what stays in place is not touched. A plan of a state against itself is empty, and the
@@ -38,6 +41,7 @@ from linkspan.model.state import (
     Socket,
     SocketKey,
     State,
+    Up,
     UpKey,
     Uplink,
     UplinkKey,
@@ -74,7 +78,9 @@ CHANGED: Final = "the file says otherwise"
 DRIFT: Final = ("it was changed by other hands", "it was removed by other hands")
 REMOVED: Final = "the file does not declare it any more"
 MADE_ANEW: Final = "what it stands on is made anew"
+UPROOTED: Final = "made anew, since what it stood on goes"
 IN_THE_WAY: Final = "something else is to have its name"
+OTHER_PREFIX: Final = "its prefix-length can't be changed in place"
 
 
 def plan(desired: State, current: State, applied: State | None = None) -> tuple[Change, ...]:
@@ -86,10 +92,12 @@ def plan(desired: State, current: State, applied: State | None = None) -> tuple[
     """
     first = _to_go_first(desired, current)
     rest = {key: REMOVED for key in current if key not in desired and key not in first}
+    arrivals = _ordered(_arrivals(desired, current, first, applied or {}))
     return (
         *_removals(first, current),
-        *_ordered(_arrivals(desired, current, first, applied or {})),
+        *(change for change in arrivals if not _is_setting_down(change)),
         *_removals(rest, current),
+        *(change for change in arrivals if _is_setting_down(change)),
     )
 
 
@@ -108,6 +116,10 @@ def _arrivals(
 
 def _ordered(changes: Iterator[Change]) -> list[Change]:
     return sorted(changes, key=lambda change: RANKS[type(change.key)])
+
+
+def _is_setting_down(change: Change) -> bool:
+    return change.before == Up(up=True) and change.after == Up(up=False)
 
 
 def _removals(reasons: dict[AnyKey, str], current: State) -> list[Change]:
@@ -137,14 +149,16 @@ def _to_go_first(desired: State, current: State) -> dict[AnyKey, str]:
         wanted = desired.get(key)
         if wanted is None:
             if arriving.intersection(_names(key, value)):
-                first[key] = IN_THE_WAY
+                first[key] = OTHER_PREFIX if isinstance(key, AddressKey) else IN_THE_WAY
         elif changed := _unchangeable(value, wanted):
             first[key] = f"its {changed.replace('_', '-')} can't be changed in place"
     waiting = list(first)
     while waiting:
-        for child in children[waiting.pop()]:
+        parent = waiting.pop()
+        anew = MADE_ANEW if parent in desired else UPROOTED
+        for child in children[parent]:
             if child not in first:
-                first[child] = MADE_ANEW if child in desired else REMOVED
+                first[child] = anew if child in desired else REMOVED
                 waiting.append(child)
     return first
 
@@ -155,12 +169,16 @@ def _unchangeable(before: AnyValue, after: AnyValue) -> str | None:
     return next((name for name in fields if getattr(before, name) != getattr(after, name)), None)
 
 
-def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, str], ...]:
-    """The interfaces that a thing brings along, by node and name."""
+def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, ...], ...]:
+    """What the kernel has only once: interfaces, by node and name, and IPv6 addresses of one,
+    whatever their prefix lengths (ipv6_add_addr, net/ipv6/addrconf.c).
+    """
     match key, value:
         case BridgeKey(bridge=name), Bridge(node=node):
             return ((node, name),)
         case PortKey(node=node, interface=name), _:
             return ((node, name),)
+        case AddressKey(node=node, interface=name, address=text), _ if ":" in text:
+            return ((node, name, text.partition("/")[0]),)
         case _:
             return ()

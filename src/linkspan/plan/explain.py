@@ -40,7 +40,7 @@ class Wording:
 
 
 WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
-    NodeKey: Wording("{node}", "make the {kind} {node}", "remove the {kind} {node}"),
+    NodeKey: Wording("{node}", "make the {title}", "remove the {title}"),
     SettingKey: Wording(
         "{name} of {node}", "set {name} of {node} to {text}", "leave {name} of {node} alone"
     ),
@@ -92,12 +92,16 @@ def explain(key: AnyKey, before: AnyValue | None, after: AnyValue | None) -> str
     wording = WORDINGS[type(key)]
     value = after if after is not None else before
     fields = {**msgspec.structs.asdict(key), **(_fields(value) if value is not None else {})}
+    if isinstance(key, NodeKey):
+        fields["title"] = f"{fields['kind']} {key.node}" if fields["kind"] != key.node else key.node
     if before is None:
         return wording.add.format_map(fields)
     if after is None:
         return wording.remove.format_map(fields)
-    if isinstance(key, UpKey | RouteKey):
+    if isinstance(key, UpKey):
         return wording.add.format_map(fields)
+    if isinstance(key, RouteKey) and (way := _fields(before)["way"]) != fields["way"]:
+        return f"{wording.add.format_map(fields)} instead of {way}"
     changed = "; ".join(_differences(before, after))
     return f"change {wording.thing.format_map(fields)}: {changed}"
 
@@ -118,8 +122,10 @@ def _differences(before: AnyValue, after: AnyValue) -> list[str]:
     defaults = BY_NAME[OptionScope.BRIDGE if isinstance(after, Bridge) else OptionScope.PORT]
 
     def text(values: dict[str, Any], name: str) -> str:
-        default = defaults[name].default if name in defaults else None
-        return _text(values.get(name, default))
+        if name not in defaults:
+            return _text(values.get(name))
+        value = values.get(name, defaults[name].default)
+        return "the engine's own" if value is None else _text(value)
 
     return [
         f"{name.replace('_', '-')} {text(new, name)} instead of {text(old, name)}"
