@@ -243,6 +243,24 @@ def test_what_an_address_and_a_route_are_is_read_whole() -> None:
     assert UpKey(HOST, "eth0") not in facts
 
 
+def test_a_route_for_some_packets_or_of_the_kernels_own_does_not_hide_ours() -> None:
+    ours = read.Route(
+        destination="::/0", gateway="fd00::1", interface="eth0", metric=1024, protocol="static"
+    )
+    others = [
+        replace(ours, gateway="fe80::1", protocol="ra"),
+        replace(ours, gateway="fd00::7", source="fd00:7::/64"),
+        replace(ours, gateway="fd00::8", tos=16),
+    ]
+    for routes in ([ours, *others], [*others, ours]):
+        facts = dict(stacks({HOST: NamespaceSnapshot(routes=tuple(routes))}))
+        assert facts == {
+            RouteKey(HOST, "::/0", 1024): Route(
+                interface="eth0", gateway="fd00::1", protocol="static"
+            )
+        }
+
+
 def test_up_and_down_are_read_of_every_interface() -> None:
     nodes = changed(shown(PAIR), "a", "eth0", up=False)
     facts = dict(stacks(nodes))

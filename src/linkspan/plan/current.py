@@ -43,6 +43,9 @@ Fact = tuple[AnyKey, AnyValue]
 MARKED = (NodeKey, BridgeKey, PortKey, SocketKey)
 """Kinds of things that can't be anybody else's when they are found in a lab."""
 
+AUTOMATIC = ("kernel", "redirect", "ra")
+"""Protocols of routes that the kernel makes by itself: for an address, on a router's word."""
+
 
 def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
     """Of what was observed, what is the lab's to change: what is marked and what is declared."""
@@ -53,13 +56,20 @@ def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
 
 
 def stacks(nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
-    """Addresses, interfaces up or down, and routes of every node."""
+    """Addresses, interfaces up or down, and routes of every node.
+
+    A route for some packets only (by TOS, by source prefix) is none of those that a key names. In
+    IPv6 several routes may have the same key; one that was configured comes after those that the
+    kernel made by itself, and so is the one that stays in the state.
+    """
     for node, found in nodes.items():
         for interface in found.interfaces:
             yield UpKey(node, interface.name), Up(up=interface.up)
         for address in found.addresses:
             yield AddressKey(node, address.interface, address.address), _address(address)
-        for route in found.routes:
+        for route in sorted(found.routes, key=lambda each: each.protocol not in AUTOMATIC):
+            if route.tos or route.source is not None:
+                continue
             key = RouteKey(node, route.destination, route.metric, route.table)
             yield key, _route(route)
 
