@@ -140,7 +140,12 @@ def _goes_by_itself(key: AnyKey, current: State, going: dict[AnyKey, str]) -> bo
 
 def _to_go_first(desired: State, current: State) -> dict[AnyKey, str]:
     """What has to be removed before anything is added, with what stands on it, and why."""
-    arriving = {name for key in desired if key not in current for name in _names(key, desired[key])}
+    arriving = {
+        name
+        for key, value in desired.items()
+        for name in _names(key, value)
+        if key not in current or name not in _names(key, current[key])
+    }
     first: dict[AnyKey, str] = {}
     children: dict[AnyKey, list[AnyKey]] = defaultdict(list)
     for key, value in current.items():
