@@ -17,6 +17,7 @@ from msgspec.structs import replace
 from linkspan.model import host_snapshot as read
 from linkspan.model.base import Engine
 from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.interface_snapshot import Interface
 from linkspan.model.kernel_options import Sparse, options_of
 from linkspan.model.names import Mark, port_name, switch_side_names, with_macs
 from linkspan.model.options import OPTIONS, OptionScope
@@ -98,7 +99,7 @@ class Namespace:
     """A namespace while it is being drawn, with what the kernel has in it by itself."""
 
     def __init__(self) -> None:
-        self.interfaces: dict[str, read.Interface] = {}
+        self.interfaces: dict[str, Interface] = {}
         self.addresses: list[read.Address] = []
         self.routes: list[read.Route] = []
         self.fdb: list[read.FdbEntry] = []
@@ -109,7 +110,7 @@ class Namespace:
         self, name: str, kind: str, mac: str, mtu: int, mark: str = "", up: bool = True
     ) -> None:
         """Make an interface; one that is up gets a link-local address."""
-        self.interfaces[name] = read.Interface(
+        self.interfaces[name] = Interface(
             index=len(self.interfaces) + 1,
             name=name,
             kind=kind,
