@@ -14,6 +14,7 @@ from linkspan.model import host_snapshot as read
 from linkspan.model.base import Engine
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.state import (
+    Address,
     AddressKey,
     BridgeKey,
     EntryKey,
@@ -171,6 +172,16 @@ def test_an_interface_that_somebody_made_in_the_place_of_ours_is_no_port() -> No
 def test_a_tap_of_ours_is_no_port_of_the_kernels_bridge() -> None:
     nodes = changed(shown(PAIR), HOST, "a.eth0", kind="tap")
     assert not [key for key in observed(nodes) if isinstance(key, PortKey)]
+
+
+def test_an_address_with_another_prefix_length_is_ours_where_both_cannot_be() -> None:
+    declared = [AddressKey("a", "eth0", "fd00::1/64"), AddressKey("a", "eth0", "10.0.0.1/24")]
+    found: State = {
+        AddressKey("a", "eth0", "fd00::1/48"): Address(),
+        AddressKey("a", "eth0", "10.0.0.1/16"): Address(),
+        AddressKey("a", "eth1", "fd00::1/48"): Address(),
+    }
+    assert list(owned(found, declared)) == [AddressKey("a", "eth0", "fd00::1/48")]
 
 
 def test_a_nic_in_our_bridge_is_an_uplink_and_ours_only_when_it_is_declared() -> None:

@@ -132,6 +132,14 @@ class AddressKey(Key, frozen=True):
     interface: str
     address: str
 
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """What no other address can have beside this one: the kernel has an IPv6 address once on an
+        interface, whatever its prefix length (ipv6_add_addr, net/ipv6/addrconf.c).
+        """
+        ip, _, _ = self.address.partition("/")
+        return (self.node, self.interface, ip if ":" in ip else self.address)
+
 
 class Address(Value, frozen=True):
     scope: str = "global"

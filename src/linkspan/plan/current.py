@@ -6,7 +6,8 @@ interface's name, in the node, and the other one, which is the bridge's.
 
 `owned` says what a plan may look at. Interfaces that carry the lab's mark are ours. Addresses,
 routes, uplinks and entries carry no mark, so of those only what the lab declares, or declared when
-it was last changed, is looked at: what somebody added by hand beside it stays.
+it was last changed, is looked at: what somebody added by hand beside it stays. An IPv6 address to
+which somebody gave another prefix length is the one that was declared, since both can't be there.
 """
 
 from __future__ import annotations
@@ -50,8 +51,13 @@ AUTOMATIC = ("kernel", "redirect", "ra")
 def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
     """Of what was observed, what is the lab's to change: what is marked and what is declared."""
     known = {key for keys in declared for key in keys}
+    places = {key.place for key in known if isinstance(key, AddressKey)}
     return {
-        key: value for key, value in observed.items() if isinstance(key, MARKED) or key in known
+        key: value
+        for key, value in observed.items()
+        if isinstance(key, MARKED)
+        or key in known
+        or (isinstance(key, AddressKey) and key.place in places)
     }
 
 

@@ -175,15 +175,13 @@ def _unchangeable(before: AnyValue, after: AnyValue) -> str | None:
 
 
 def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, ...], ...]:
-    """What the kernel has only once: interfaces, by node and name, and IPv6 addresses of one,
-    whatever their prefix lengths (ipv6_add_addr, net/ipv6/addrconf.c).
-    """
+    """What the kernel has only once: interfaces, by node and name, and addresses."""
     match key, value:
         case BridgeKey(bridge=name), Bridge(node=node):
             return ((node, name),)
         case PortKey(node=node, interface=name), _:
             return ((node, name),)
-        case AddressKey(node=node, interface=name, address=text), _ if ":" in text:
-            return ((node, name, text.partition("/")[0]),)
+        case AddressKey(), _:
+            return (key.place,)
         case _:
             return ()

@@ -19,12 +19,16 @@ from linkspan.model.state import (
     Bridge,
     BridgeKey,
     EntryKey,
+    Node,
     NodeKey,
     Options,
+    Port,
     PortKey,
+    Route,
     RouteKey,
     SettingKey,
     SocketKey,
+    Up,
     UpKey,
     UplinkKey,
 )
@@ -51,8 +55,8 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
     ),
     PortKey: Wording(
         "{interface} of {node}",
-        "make {interface} in {node}, a port of {bridge}",
-        "remove {interface} from {node} and {bridge}",
+        "make {interface} in {node}, a port of {on}",
+        "remove {interface} from {places}",
     ),
     SocketKey: Wording(
         "socket {name} of {bridge}",
@@ -91,29 +95,35 @@ def explain(key: AnyKey, before: AnyValue | None, after: AnyValue | None) -> str
     """A change in words."""
     wording = WORDINGS[type(key)]
     value = after if after is not None else before
-    fields = {**msgspec.structs.asdict(key), **(_fields(value) if value is not None else {})}
-    if isinstance(key, NodeKey):
-        fields["title"] = f"{fields['kind']} {key.node}" if fields["kind"] != key.node else key.node
+    assert value is not None
+    fields = _fields(key, value)
     if before is None:
         return wording.add.format_map(fields)
     if after is None:
         return wording.remove.format_map(fields)
     if isinstance(key, UpKey):
         return wording.add.format_map(fields)
-    if isinstance(key, RouteKey) and (way := _fields(before)["way"]) != fields["way"]:
+    if isinstance(key, RouteKey) and (way := _fields(key, before)["way"]) != fields["way"]:
         return f"{wording.add.format_map(fields)} instead of {way}"
     changed = "; ".join(_differences(before, after))
     return f"change {wording.thing.format_map(fields)}: {changed}"
 
 
-def _fields(value: AnyValue) -> dict[str, Any]:
-    fields = msgspec.structs.asdict(value)
-    if "up" in fields:
-        fields["state"] = "up" if fields["up"] else "down"
-    if "gateway" in fields:
-        through = f"through {fields['gateway']}" if fields["gateway"] else ""
-        by = f"by {fields['interface']}" if fields["interface"] else ""
-        fields["way"] = " ".join(filter(None, [through, by])) or fields["kind"]
+def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
+    """What a template may speak of: fields of key and value, and what is made of them."""
+    fields = {**msgspec.structs.asdict(key), **msgspec.structs.asdict(value)}
+    match key, value:
+        case NodeKey(node=name), Node(kind=kind):
+            fields["title"] = name if name == kind else f"{kind} {name}"
+        case PortKey(node=node), Port(bridge=bridge):
+            fields["on"] = bridge or "no bridge"
+            fields["places"] = f"{node} and {bridge}" if bridge else node
+        case UpKey(), Up(up=up):
+            fields["state"] = "up" if up else "down"
+        case RouteKey(), Route(gateway=gateway, interface=interface, kind=kind):
+            through = f"through {gateway}" if gateway else ""
+            by = f"by {interface}" if interface else ""
+            fields["way"] = " ".join(filter(None, [through, by])) or kind
     return fields
 
 
