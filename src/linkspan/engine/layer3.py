@@ -79,6 +79,7 @@ def delete_address(index: int, address: str, facts: Address) -> Request:
     return Request(
         f"delete the address {address}",
         _address_message(_DELADDR, ACK, index, address, facts),
+        may_be_gone=True,
     )
 
 
@@ -123,7 +124,7 @@ def replace_route(key: RouteKey, route: Route, index: int | None) -> Request:
 def delete_route(key: RouteKey, route: Route, index: int | None) -> Request:
     """Delete a route."""
     message = _route_message(_DELROUTE, ACK, key, route, index)
-    return Request(f"delete the route {key.destination}", message)
+    return Request(f"delete the route {key.destination}", message, may_be_gone=True)
 
 
 def _route_message(number: int, flags: int, key: RouteKey, route: Route, index: int | None) -> Any:

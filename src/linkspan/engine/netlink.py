@@ -11,6 +11,7 @@ Source of the protocol: netlink(7), rtnetlink(7), include/uapi/linux/{netlink,rt
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import struct
@@ -44,6 +45,7 @@ from linkspan.types import format_mac
 _DUMP = 0x300
 ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE = 0x4, 0x600, 0x500
 _ERROR, _DONE = 2, 3
+_GONE: Final = (errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL)
 NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _GETADDR = 22
 _IFF_UP = 0x1
@@ -68,6 +70,8 @@ class Request:
 
     purpose: str
     message: Any
+    may_be_gone: bool = False
+    """Whether it is no error when what is to be deleted is gone already."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,18 +189,19 @@ class Netlink:
 
     def _carry_out(self, batch: Sequence[Request]) -> None:
         data = b""
-        purposes: dict[int, str] = {}
+        waiting: dict[int, Request] = {}
         for request in batch:
             data += self._encode(request.message)
-            purposes[self._sequence] = request.purpose
+            waiting[self._sequence] = request
         self._sock.send(data)
         refusals: list[str] = []
-        while purposes:
+        while waiting:
             for number, sequence, body in self._messages():
-                if number == _ERROR and sequence in purposes:
-                    purpose = purposes.pop(sequence)
-                    if why := _refusal(body):
-                        refusals.append(f"the kernel refuses to {purpose}: {why}")
+                if number == _ERROR and sequence in waiting:
+                    request = waiting.pop(sequence)
+                    is_gone = request.may_be_gone and -_CODE.unpack_from(body)[0] in _GONE
+                    if not is_gone and (why := _refusal(body)):
+                        refusals.append(f"the kernel refuses to {request.purpose}: {why}")
         if refusals:
             raise Refusal(refusals[0])
 

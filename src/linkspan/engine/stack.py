@@ -61,8 +61,11 @@ class Stack:
                 pass  # nobody knows what it was before; who needs that restored declares it
             case Change(key=AddressKey() as key):
                 self._address(key, change)
-            case Change(key=UpKey() as key, after=Up(up=up)):
-                self._site.netlink(key.node).run([set_link(key.interface, up=up)])
+            case Change(key=UpKey() as key, after=Up(up=False)):
+                with inside(self._site.network(key.node)), _keeping_addresses(key.interface):
+                    self._site.netlink(key.node).run([set_link(key.interface, up=False)])
+            case Change(key=UpKey() as key, after=Up(up=True)):
+                self._site.netlink(key.node).run([set_link(key.interface, up=True)])
             case Change(key=UpKey(), after=None):
                 pass  # an interface that is nobody's concern any more stays as it is
             case Change(key=RouteKey() as key):
@@ -114,18 +117,32 @@ class Stack:
         return self._site.netlink(key.node).index(route.interface)
 
 
+def _promoting(interface: str) -> contextlib.AbstractContextManager[None]:
+    """For a while, let the other IPv4 addresses of a network stay when the first one is deleted."""
+    return _set_for_a_while(f"net/ipv4/conf/{interface}/promote_secondaries")
+
+
+def _keeping_addresses(interface: str) -> contextlib.AbstractContextManager[None]:
+    """For a while, let IPv6 addresses stay when their interface is set down."""
+    return _set_for_a_while(f"net/ipv6/conf/{interface}/keep_addr_on_down")
+
+
 @contextlib.contextmanager
-def _promoting(interface: str) -> Iterator[None]:
-    """For a while, let the other IPv4 addresses of a network stay when the first one is deleted
-    (promote_secondaries, Documentation/networking/ip-sysctl.rst).
+def _set_for_a_while(name: str) -> Iterator[None]:
+    """Have a sysctl of the current namespace at 1, where the kernel has it
+    (Documentation/networking/ip-sysctl.rst).
     """
-    file = setting_file(f"net/ipv4/conf/{interface}/promote_secondaries")
-    before = file.read_text()
-    file.write_text("1")
+    file = setting_file(name)
+    try:
+        before = file.read_text()
+        file.write_text("1")
+    except OSError:
+        before = ""
     try:
         yield
     finally:
-        file.write_text(before)
+        if before:
+            file.write_text(before)
 
 
 def setting_file(name: str) -> Path:

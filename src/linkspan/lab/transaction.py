@@ -25,7 +25,7 @@ from pathlib import Path
 
 from linkspan.control.lines import Client
 from linkspan.engine.site import Site
-from linkspan.errors import LinkspanError, Refusal
+from linkspan.errors import Refusal
 from linkspan.lab.executor import Executor, Progress
 from linkspan.lab.readings import read_state
 from linkspan.lab.records import Journal, Records
@@ -138,7 +138,7 @@ class Transaction:
             back = plan(before, self._current(site, desired))
             self._carry_out(site, back, [desired, before], records)
             self._require(before, site)
-        except LinkspanError as second:
+        except Exception as second:
             raise Refusal(
                 f"{error}\nand it could not be undone: {second}\n"
                 f"  next: linkspan recover {self.lab}"

@@ -31,7 +31,7 @@ from linkspan.engine.kernel.messages import (
     set_master,
     set_port,
 )
-from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
+from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_left, remove_unfinished
 from linkspan.engine.netlink import Netlink, set_link, without_ipv6_address
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
@@ -131,6 +131,7 @@ class KernelEngine:
         mark = self._mark_of(key)
         far = self._site.netlink(key.node)
         remove_unfinished(far, key.interface, Recipe(mark, "veth", wanted.mac))
+        remove_left(netlink, name, mark)
         netlink.run([add_port(name, bridge.index, key.interface, network, wanted.mac, wanted.mtu)])
         netlink.run([set_link(name, alias=str(mark))])
         keep_from_addresses(netlink, name)
@@ -140,6 +141,9 @@ class KernelEngine:
     def _change_port(self, key: PortKey, before: Port, after: Port) -> None:
         place, near = self._near(key, before.bridge)
         netlink = self._site.netlink(place)
+        if after.bridge not in self._places:  # the way back to what other hands had done
+            netlink.run([set_master(near.name, None)])
+            return
         if before.bridge != after.bridge:
             netlink = self._move_port(near.name, place, after.bridge)
             options = changed(OptionScope.PORT, {}, after.options)

@@ -53,6 +53,15 @@ def remove_unfinished(netlink: Netlink, name: str, recipe: Recipe) -> None:
         netlink.run([delete_link(name)])
 
 
+def remove_left(netlink: Netlink, name: str, mark: Mark) -> None:
+    """Delete an end of a veth that is still there, and with it the other end, whatever somebody
+    made of that: it was renamed, or lost its mark.
+    """
+    link = look(netlink, name)
+    if link is not None and link.alias == str(mark):
+        netlink.run([delete_link(name)])
+
+
 def _not_ours(link: Link, mark: Mark) -> Refusal:
     return Refusal(
         f"{link.name} is not ours: expected the alias {mark}, found {link.alias or 'none'}"

@@ -14,7 +14,7 @@ deleted something, and what is reported makes a plan mend it:
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from typing import Any, TypeAlias
@@ -169,11 +169,8 @@ def _unfinished(lab: str, nodes: Nodes) -> Iterator[Fact]:
         for each in found.interfaces
         if each.mark is not None and each.mark.lab == lab and each.kind in _OWN_KINDS
     ]
-    of_kernel = {
-        each.mark
-        for _, each in everything
-        if each.mark is not None and not _is_its_own(each) and not _is_of_switch(each.mark)
-    }
+    carried = Counter(each.mark for _, each in everything)
+    of_kernel = {mark for mark, ends in carried.items() if ends > 1}  # a veth of the kernel engine
     for node, each in everything:
         if each.mark is None or each.mark in of_kernel or _is_of_switch(each.mark):
             continue
@@ -189,12 +186,6 @@ def _unfinished(lab: str, nodes: Nodes) -> Iterator[Fact]:
                 PortKey(node, each.name),
                 Port(bridge="", engine="user", mac=each.mac or "", mtu=each.mtu),
             )
-
-
-def _is_its_own(interface: Interface) -> bool:
-    """Whether it is the node's end, called as the mark says, and not a kernel bridge's end."""
-    identity = "" if interface.mark is None else interface.mark.id
-    return identity == interface.name or identity.partition(".")[2] == interface.name
 
 
 def _is_of_switch(mark: Mark) -> bool:
