@@ -58,18 +58,6 @@ def test_up_twice_changes_nothing(any_machine: Machine) -> None:
     any_machine.linkspan("down", "demo")
 
 
-def test_another_file_of_the_same_name_is_refused(machine: Machine) -> None:
-    file = machine.file(SMALL)
-    machine.linkspan("up", file)
-    during = machine.traces()
-    other = machine.file(SMALL.replace("10.9.0.2/24", "10.9.0.3/24"), "other.yaml")
-    refused = machine.linkspan("up", other, status=2)
-    assert "small is up already, from a file that differs" in refused.stderr
-    assert "linkspan down small" in refused.stderr
-    assert machine.traces() == during
-    machine.linkspan("down", "small")
-
-
 def test_two_labs_stand_side_by_side(machine: Machine) -> None:
     first = machine.file(SMALL)
     second = machine.file(SMALL.replace("name: small", "name: other"), "other.yaml")

@@ -191,9 +191,9 @@ def test_the_user_engine_takes_no_option_that_it_does_not_have(
     option: Option, data: st.DataObject
 ) -> None:
     fields = {option.name: data.draw(values_of(option))}
-    bridge, port = Bridge(), NodePort(bridge="br0")
+    bridge, port = Bridge(engine=Engine.USER), NodePort(bridge="br0")
     if option.scope is BRIDGE:
-        bridge = Bridge(**fields)
+        bridge = Bridge(engine=Engine.USER, **fields)
     else:
         port = NodePort(bridge="br0", **fields)
     topology = Topology(

@@ -139,7 +139,14 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
 class Bridge(BridgeOptions, frozen=True, kw_only=True):
     """A switch."""
 
-    engine: Annotated[Engine, Meta(description="Who switches the frames.")] = Engine.USER
+    engine: Annotated[
+        Engine,
+        Meta(
+            description="Who switches the frames: `user`, our own switch; `kernel`, the bridge of "
+            "Linux; `auto`, the kernel where it is permitted and has what the file asks for, else "
+            "our own."
+        ),
+    ] = Engine.AUTO
     cache: Annotated[
         Cache,
         Meta(
