@@ -149,11 +149,15 @@ def port_label(interface: Interface | None) -> str | None:
 
 
 def is_bridges_end(interface: Interface) -> bool:
-    """Whether this is the bridge's end of a veth of ours: `web.eth0`, not `eth0`."""
-    if interface.mark is None or interface.kind != "veth":
+    """Whether this is what a bridge has of a port, and no interface of a node: `web.eth0`, and
+    what our own switch works with (`ls-…`).
+    """
+    if interface.mark is None:
         return False
-    _, dot, name = interface.mark.id.partition(".")
-    return dot != "" and interface.name != name
+    node, dot, name = interface.mark.id.partition(".")
+    return node.startswith("~") or (
+        interface.kind == "veth" and dot != "" and interface.name != name
+    )
 
 
 def _kernel_port(interface: Interface, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:

@@ -80,6 +80,7 @@ REMOVED: Final = "the file does not declare it any more"
 MADE_ANEW: Final = "what it stands on is made anew"
 UPROOTED: Final = "made anew, since what it stood on goes"
 IN_THE_WAY: Final = "something else is to have its name"
+NOT_WHOLE: Final = "only a part of it is there"
 OTHER_PREFIX: Final = "its prefix-length can't be changed in place"
 
 
@@ -156,7 +157,9 @@ def _to_go_first(desired: State, current: State) -> dict[AnyKey, str]:
             if arriving.intersection(_names(key, value)):
                 first[key] = OTHER_PREFIX if isinstance(key, AddressKey) else IN_THE_WAY
         elif changed := _unchangeable(value, wanted):
-            first[key] = f"its {changed.replace('_', '-')} can't be changed in place"
+            is_whole = getattr(value, changed) != ""
+            name = changed.replace("_", "-")
+            first[key] = f"its {name} can't be changed in place" if is_whole else NOT_WHOLE
     waiting = list(first)
     while waiting:
         parent = waiting.pop()

@@ -19,10 +19,11 @@ from typing import Any, Final
 
 import msgspec
 
+from linkspan.engine.netlink import set_link
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import PortConfiguration
 from linkspan.engine.user.devices import open_unix_socket
-from linkspan.engine.user.interfaces import Interfaces
+from linkspan.engine.user.interfaces import OF_SWITCH, Interfaces
 from linkspan.engine.user.node_ports import NodePorts
 from linkspan.engine.user.options import bridge_options, port_options
 from linkspan.engine.user.switches import Switches
@@ -96,7 +97,11 @@ class UserEngine:
         self._remove_bridge(name, wanted.node)
         switch = self._switches.add(name, wanted)
         if wanted.cache != "off":
-            switch.change(cache=switch.load_cache(self._switches.upcall_name(name)))
+            upcall = self._switches.upcall_name(name)
+            switch.change(cache=switch.load_cache(upcall))
+            if switch.devices is not None:
+                mark = self._interfaces.mark(f"{OF_SWITCH}{name}")
+                self._site.own.run([set_link(upcall, alias=mark)])
         host = PortConfiguration(
             number=HOST_PORT,
             name=name,
