@@ -37,6 +37,7 @@ def up(file: Path, watch: bool, as_json: bool) -> None:
     from linkspan.view.plans import up_as_json, up_as_text
 
     def report(done: Any) -> None:
+        _print_notices(done.notices)
         if as_json:
             _print_json(up_as_json(done))
         else:
@@ -52,6 +53,11 @@ def up(file: Path, watch: bool, as_json: bool) -> None:
     report(done)
 
 
+def _print_notices(notices: Sequence[str]) -> None:
+    for notice in notices:
+        click.echo(f"linkspan: note: {notice}", err=True)
+
+
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--check", is_flag=True, help="Exit with 1 when something would change.")
@@ -61,7 +67,8 @@ def plan(file: Path, check: bool, as_json: bool) -> None:
     from linkspan.lab.up import preview
     from linkspan.view.plans import plan_as_json, plan_as_text
 
-    changes = preview(file)
+    changes, notices = preview(file)
+    _print_notices(notices)
     if as_json:
         _print_json(plan_as_json(changes))
     else:

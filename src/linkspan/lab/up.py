@@ -13,6 +13,7 @@ from linkspan.lab.executor import Progress
 from linkspan.lab.files import write_files
 from linkspan.lab.find import Place
 from linkspan.lab.life import Life, alive
+from linkspan.lab.notices import notices
 from linkspan.lab.records import Records
 from linkspan.lab.transaction import Plan, Transaction
 from linkspan.lab.turn import turn
@@ -35,6 +36,8 @@ class Up:
     nodes: int
     bridges: int
     engines: dict[str, Choice]
+    notices: list[str]
+    """What should be known though nothing is wrong."""
     seconds: float
 
     @property
@@ -73,6 +76,7 @@ def up(file: Path, progress: Progress | None = None) -> Up:
         nodes=len(set(topology.nodes) | {HOST}),
         bridges=len(topology.bridges),
         engines=engines,
+        notices=notices(chosen),
         seconds=time.monotonic() - started,
     )
 
@@ -92,15 +96,15 @@ def transaction(
     )
 
 
-def preview(file: Path) -> Plan:
-    """What `up` would do. Raises LinkspanError."""
+def preview(file: Path) -> tuple[Plan, list[str]]:
+    """What `up` would do, and what should be known. Raises LinkspanError."""
     topology = load(file)
     chosen, _ = choose(topology)
     place, wanted = Place(topology.name), desired(chosen)
     if topology.scope is Scope.SANDBOX and not place.is_alive:
-        return plan(wanted, {})
+        return plan(wanted, {}), notices(chosen)
     with turn(place.name), alive(place, topology.scope) as life:
         found = transaction(place, topology.scope, life).preview(wanted)
         if not life.was_alive:
             life.init.call("shutdown", remove=not life.was_left)
-    return found
+    return found, notices(chosen)
