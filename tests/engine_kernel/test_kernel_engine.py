@@ -260,6 +260,21 @@ def test_static_entries_say_where_an_address_is(lab: KernelLab) -> None:
     assert lab.fdb("host", STATION) == []
 
 
+def test_an_entry_of_another_bridge_stays_when_a_port_has_taken_it_there(lab: KernelLab) -> None:
+    lab.add_bridge()
+    lab.add_bridge("br1")
+    before = lab.add_port("web")
+    lab.add_port("db")
+    left, new = EntryKey("br0", STATION), EntryKey("br1", STATION)
+    entry = Entry(port="web.eth0")
+    lab.change(left, after=entry)
+    lab.change(PortKey("web", "eth0"), before, a_port("web", bridge="br1"))
+    lab.change(new, after=entry)
+    lab.change(left, entry, Entry(port="db.eth0"))
+    places = {(entry["ifname"], entry["master"]) for entry in lab.fdb("host", STATION)}
+    assert places == {("web.eth0", "br1"), ("db.eth0", "br0")}
+
+
 def test_an_entry_at_a_port_that_is_not_there_is_refused(lab: KernelLab) -> None:
     lab.add_bridge()
     for port in ("web.eth0", "nic"):

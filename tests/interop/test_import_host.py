@@ -22,6 +22,7 @@ from linkspan.model.interface_snapshot import FarEnd, Interface, TapHolder
 from linkspan.model.load import loads
 from linkspan.model.names import Mark
 from linkspan.model.position import YamlMapping, YamlScalar
+from linkspan.model.topology import StaticEntry
 from linkspan.model.yaml_reader import read
 
 BR0 = bridge(2, "br0", mtu=1400, bridge_options={"ageing_time": 60.0})
@@ -75,7 +76,7 @@ def test_what_has_no_words_is_told_where_it_would_stand() -> None:
     lost = port(11, "ve1", BR0, 3, peer=FarEnd(index=2, netnsid=3))
     tunnel = port(12, "vx0", BR0, 4, kind="vxlan", details={"id": 5, "remote": "192.0.2.1"})
     odd = port(13, "odd0", BR0, 5, kind="odd")
-    fixed = FdbEntry(mac="02:00:00:00:00:77", index=3, port="ve0", bridge="br0", flags=("static",))
+    fixed = entry("02:00:00:00:00:77", "vx0", "static")
     alone = link(14, "wg0", "wireguard")
     imported = import_host(machine(tap, lost, tunnel, odd, alone, fdb=(fixed,)), "host.yaml")
     for told in (
@@ -83,10 +84,31 @@ def test_what_has_no_words_is_told_where_it_would_stand() -> None:
         "port ve1 (veth): the namespace of its other end was not found",
         "port vx0 (vxlan): tunnel with VNI 5 to 192.0.2.1",
         "port odd0 (odd): the file has no ports of this kind",
-        "static entries of the FDB have no words here: 02:00:00:00:00:77",
+        "static entries without words here: 02:00:00:00:00:77 at vx0",
     ):
         assert [line for line in imported.text.splitlines() if line.startswith(f"    # {told}")]
     assert "# Interfaces on none of the bridges: wg0" in imported.text
+
+
+def entry(mac: str, port: str, *flags: str, vlan: int | None = None) -> FdbEntry:
+    return FdbEntry(mac=mac, index=3, port=port, bridge="br0", flags=flags, vlan=vlan)
+
+
+def test_static_entries_stand_at_their_bridge() -> None:
+    fdb = (
+        entry("02:00:00:00:00:71", "ve0", "static", vlan=1),
+        entry("02:00:00:00:00:71", "ve0", "static"),
+        entry("02:00:00:00:00:72", "ve0", "sticky", "static"),
+        entry("02:00:00:00:00:73", "ve0", "static", vlan=7),
+        entry("02:00:00:00:00:74", "ve0", "extern_learn"),
+        entry("02:00:00:00:00:75", "ve0", "permanent"),
+    )
+    imported = import_host(machine(fdb=fdb), "host.yaml")
+    assert imported.topology.bridges["br0"].fdb == {
+        "02:00:00:00:00:71": StaticEntry(port="web.eth0"),
+        "02:00:00:00:00:72": StaticEntry(port="web.eth0", sticky=True),
+    }
+    assert "without words here: 02:00:00:00:00:73 in VLAN 7 at ve0" in imported.text
 
 
 def test_card_is_an_uplink_or_said_to_be_left_out() -> None:

@@ -161,6 +161,59 @@ def test_damage_is_seen_and_repaired(office: Machine, text: str, node: str, dama
     office.linkspan("exec", "office/c", "--", "ping", "-c1", "-W2", "10.9.0.254")
 
 
+STATION = "52:54:00:00:00:07"
+
+
+def with_entry(text: str, value: str) -> str:
+    return text.replace("ageing-time: 60", f'ageing-time: 60, fdb: {{"{STATION}": {value}}}')
+
+
+def entries(machine: Machine) -> list[tuple[str, str]]:
+    """Port and kind of the entries of that address."""
+    found = json.loads(machine.linkspan("fdb", "office", "--json").stdout)["br0"]
+    return [(entry["port"], entry["kind"]) for entry in found if entry["mac"] == STATION]
+
+
+def test_static_entries_are_as_the_file_says(office: Machine, text: str) -> None:
+    there = with_entry(text, "c.eth0")
+    assert follow(office, there) == [f"add {STATION} at c.eth0 to the FDB of br0"]
+    assert entries(office) == [("c.eth0", "static")]
+    assert follow(office, with_entry(text, "{port: b.eth0, sticky: true}")) == [
+        f"change entry {STATION} of br0: port b.eth0 instead of c.eth0; sticky on instead of off"
+    ]
+    assert entries(office) == [("b.eth0", "sticky")]
+    assert follow(office, text) == [f"delete {STATION} at b.eth0 from the FDB of br0"]
+    assert entries(office) == []
+
+
+def test_an_entry_that_a_frame_took_along_is_put_back(office: Machine, text: str) -> None:
+    there = with_entry(text, "c.eth0")
+    follow(office, there)
+    stranger = ["python3", "-c", FRAME_OF_A_STRANGER, STATION.replace(":", "")]
+    office.linkspan("exec", "office/b", "--", *stranger)
+    wait_until(lambda: entries(office) == [("b.eth0", "static")])
+    assert follow(office, there) == [
+        f"change entry {STATION} of br0: port c.eth0 instead of b.eth0"
+    ]
+    assert entries(office) == [("c.eth0", "static")]
+
+
+FRAME_OF_A_STRANGER = (
+    "import socket, sys; s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW);"
+    "s.bind(('eth0', 0)); s.send(b'\\xff' * 6 + bytes.fromhex(sys.argv[1]) + bytes(48))"
+)
+
+
+def test_an_entry_goes_with_its_port(office: Machine, text: str) -> None:
+    more = with_entry(
+        text + "  d: {ports: {eth0: {bridge: br0, address: 10.9.0.4/24}}}\n", "d.eth0"
+    )
+    follow(office, more)
+    assert entries(office) == [("d.eth0", "static")]
+    assert follow(office, text) == ["remove eth0 from d and br0", "remove the container d"]
+    assert entries(office) == []
+
+
 def test_what_somebody_added_by_hand_stays(office: Machine, text: str) -> None:
     by_hand = "exec office/c -- ip address add 10.77.0.1/24 dev eth0"
     office.linkspan(*by_hand.split())

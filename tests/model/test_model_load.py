@@ -22,6 +22,7 @@ from linkspan.model.topology import (
     Scope,
     SocketKind,
     SocketPort,
+    StaticEntry,
     Topology,
     dump,
 )
@@ -127,6 +128,19 @@ def test_an_interface_has_the_mtu_of_its_bridge_unless_it_says_its_own() -> None
     ports = topology.nodes["web"].ports
     assert topology.mtu_of(ports["eth0"]) == 1400
     assert topology.mtu_of(ports["eth1"]) == 9000
+
+
+def test_a_static_entry_has_a_short_form_and_its_address_one_spelling() -> None:
+    topology = loads(
+        "bridges: {br0: {fdb: {52-54-00-00-00-0A: web.eth0, '525400000007': {port: web.eth0.9, "
+        "sticky: true}}}, br1: {fdb: }}\nnodes: {web: {ports: {eth0: br0, eth0.9: br0}}}",
+        "lab.yaml",
+    )
+    assert topology.bridges["br0"].fdb == {
+        "52:54:00:00:00:0a": StaticEntry(port="web.eth0"),
+        "52:54:00:00:00:07": StaticEntry(port="web.eth0.9", sticky=True),
+    }
+    assert loads(dump(topology), "again.yaml") == topology
 
 
 def test_an_alias_stands_for_its_value() -> None:

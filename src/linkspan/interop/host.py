@@ -12,13 +12,14 @@ the kernel makes them.
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from linkspan.interop.draft import HEADING, Draft, Imported, until_it_loads
 from linkspan.interop.written import Tree
 from linkspan.model.host_snapshot import Address, HostSnapshot, NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface, VlanEntry
+from linkspan.model.names import port_name
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST
 
@@ -49,9 +50,12 @@ def import_host(snapshot: HostSnapshot, file: str) -> Imported:
             draft.remark((), f"bridge {bridge.name} belongs to the lab {bridge.mark.lab}")
             continue
         draft.tree["bridges"][bridge.name] = _bridge(draft, snapshot.host, bridge)
-        for port in snapshot.host.interfaces:
-            if port.master == bridge.index:
-                _port(draft, snapshot.host, bridge, port, namespaces)
+        ports = {
+            port.name: _port(draft, snapshot.host, bridge, port, namespaces)
+            for port in snapshot.host.interfaces
+            if port.master == bridge.index
+        }
+        _entries(draft, snapshot.host, bridge, ports)
     for number, name in draft.names.items():
         _gateways(draft, namespaces[number], name)
     if not draft.tree["nodes"]:
@@ -77,13 +81,6 @@ def _bridge(draft: Draft, host: NamespaceSnapshot, bridge: Interface) -> Tree:
         tree["up"] = False
     tree |= _addresses(draft, path, host, bridge)
     tree |= _options(bridge.bridge_options)
-    fixed = [
-        entry.mac
-        for entry in host.fdb
-        if entry.bridge == bridge.name and {"static", "sticky"} & set(entry.flags)
-    ]
-    if fixed:
-        draft.remark(path, f"static entries of the FDB have no words here: {', '.join(fixed)}")
     if bridge.vlans not in _DEFAULT_VLANS:
         draft.remark(path, f"VLANs of the bridge itself have no words here: {_vlans(bridge)}")
     return tree
@@ -130,20 +127,21 @@ def _port(
     bridge: Interface,
     port: Interface,
     namespaces: dict[int, NamespaceSnapshot],
-) -> None:
+) -> str | None:
+    """Write a port down; returns its name in the file, if it has one."""
     path: Path = ("bridges", bridge.name)
     far = port.peer
     if port.kind in _CARDS:
         uplinks = draft.tree["bridges"][bridge.name].setdefault("uplink", [])
         uplinks.append(port.name)
-        return
+        return port.name
     number = None if far is None else host.id if far.netnsid is None else far.namespace
     end = None
     if port.kind == "veth" and far is not None and number in namespaces and number != host.id:
         end = next((one for one in namespaces[number].interfaces if one.index == far.index), None)
     if end is None or number is None:
         draft.remark(path, f"port {port.name} ({port.kind}): {_why_not(host, port)}")
-        return
+        return None
     node = _node_name(draft, namespaces[number])
     ports = draft.tree["nodes"].setdefault(node, {"ports": {}})["ports"]
     place: Path = ("nodes", node, "ports", end.name)
@@ -159,6 +157,36 @@ def _port(
         draft.remark(place, f"VLANs of the port have no words here: {_vlans(port)}")
     if end.master is not None:
         draft.remark(place, f"it is a port of {end.master_name} there, which is not described")
+    return port_name(node, end.name)
+
+
+def _entries(
+    draft: Draft,
+    host: NamespaceSnapshot,
+    bridge: Interface,
+    ports: Mapping[str, str | None],
+) -> None:
+    """Static entries at ports that have a name in the file. One that stands in the FDB for all
+    VLANs and once more for each is one.
+    """
+    entries: Tree = {}
+    others: list[str] = []
+    for entry in sorted(host.fdb, key=lambda entry: entry.vlan or 0):
+        if entry.bridge != bridge.name or "static" not in entry.flags or entry.mac in entries:
+            continue
+        port = ports.get(entry.port)
+        if port is None or entry.vlan:
+            vlan = f" in VLAN {entry.vlan}" if entry.vlan else ""
+            others.append(f"{entry.mac}{vlan} at {entry.port}")
+        elif "sticky" in entry.flags:
+            entries[entry.mac] = {"port": port, "sticky": True}
+        else:
+            entries[entry.mac] = port
+    if entries:
+        draft.tree["bridges"][bridge.name]["fdb"] = entries
+    if others:
+        path: Path = ("bridges", bridge.name)
+        draft.remark(path, f"static entries without words here: {', '.join(others)}")
 
 
 def _why_not(host: NamespaceSnapshot, port: Interface) -> str:

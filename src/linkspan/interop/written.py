@@ -72,5 +72,9 @@ def drop(tree: Tree, path: Path) -> None:
     for step in path[:-1]:
         around.append(around[-1][step])
     del around[-1][path[-1]]
-    if len(path) > 1 and not around[-1] and path[-2] in ("address", "gateway", "uplink", "ports"):
+    if (
+        len(path) > 1
+        and not around[-1]
+        and path[-2] in ("address", "gateway", "uplink", "ports", "fdb")
+    ):
         drop(tree, path[:-1])

@@ -37,13 +37,13 @@ from linkspan.model.readers import (
     truth_reader,
 )
 from linkspan.model.shapes import SHAPES, UnfitError
-from linkspan.model.topology import NodePort, Topology
+from linkspan.model.topology import NodePort, StaticEntry, Topology
 from linkspan.model.yaml_reader import Document
 from linkspan.model.yaml_text import shorten
 
 Metas: TypeAlias = tuple[msgspec.Meta, ...]
 
-SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {NodePort: "bridge"}
+SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {NodePort: "bridge", StaticEntry: "port"}
 """Values that may be written as the text of one of their fields."""
 
 _OPTIONS_IN_WORDS: Final[dict[type[msgspec.Struct], str]] = {

@@ -21,7 +21,7 @@ LONGEST_COMPARED: Final = 64
 MOST_COMPARED: Final = 2000
 """Texts that `resembling` compares, in characters and number: its cost is their product."""
 
-_PATH_WORDS: Final = {"bridges": "bridge", "nodes": "node", "ports": "port"}
+_PATH_WORDS: Final = {"bridges": "bridge", "nodes": "node", "ports": "port", "fdb": "entry"}
 
 
 class Flaw(msgspec.Struct, frozen=True):

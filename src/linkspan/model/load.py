@@ -36,8 +36,9 @@ def loads(text: str, file: str) -> Topology:
     faults = conversion.faults
     for flaw in validate(topology):
         if not any(conversion.is_broken(need) for need in flaw.needs):
-            also = str(locate(document.root, flaw.also, file, at_key=flaw.at_key))
-            place = locate(document.root, flaw.path, file, at_key=flaw.at_key)
+            path, other = conversion.as_written(flaw.path), conversion.as_written(flaw.also)
+            also = str(locate(document.root, other, file, at_key=flaw.at_key))
+            place = locate(document.root, path, file, at_key=flaw.at_key)
             faults.append(
                 Fault(
                     flaw.what,

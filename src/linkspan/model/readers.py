@@ -31,6 +31,8 @@ class Walk:
         self.file = file
         self.faults = faults
         self.broken: set[Path] = set()
+        self.spelt: dict[Path, str] = {}
+        """Keys that the file spells otherwise than we do, by their path as we spell it."""
 
     def refuse(
         self, value: YamlValue, path: Path, what: str, expected: str, next_step: str = ""
@@ -42,6 +44,10 @@ class Walk:
         place = Place(self.file, value.line, value.column)
         self.faults.append(Fault(where, place, expected, shown(value), next_step))
         return INVALID
+
+    def as_written(self, path: Path) -> Path:
+        """A path with its keys as the file spells them."""
+        return tuple(self.spelt.get(path[: n + 1], step) for n, step in enumerate(path))
 
     def is_broken(self, need: Path) -> bool:
         """Whether a value, or one that it stands in, was left out."""
@@ -69,11 +75,18 @@ def mapping_reader(key_reader: Reader, value_reader: Reader) -> Reader:
             return walk.refuse(value, path, "this is not a mapping", "a mapping of names")
         read: dict[str, Any] = {}
         for key, inner in value.values.items():
+            place = YamlScalar(*value.keys[key], key, key)
+            name = key_reader(walk, place, (*path, key))
             # A name with a fault is reported and kept, so that what refers to it finds it.
-            key_reader(walk, YamlScalar(*value.keys[key], key, key), (*path, key))
+            name = key if name is INVALID else name
+            if name != key:
+                walk.spelt[*path, name] = key
             converted = value_reader(walk, inner, (*path, key))
-            if converted is not INVALID:
-                read[key] = converted
+            if name in read:
+                step = "remove one of the two"
+                walk.refuse(place, (*path, key), f"{name} is there twice", "each key once", step)
+            elif converted is not INVALID:
+                read[name] = converted
         return read
 
     return read_mapping

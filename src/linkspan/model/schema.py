@@ -19,7 +19,7 @@ import msgspec
 
 from linkspan.model.convert import SHORT_FORMS, field_readers, own_first
 from linkspan.model.options_page import options_page
-from linkspan.model.topology import Bridge, Node, NodePort, SocketPort, Topology
+from linkspan.model.topology import Bridge, Node, NodePort, SocketPort, StaticEntry, Topology
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -27,6 +27,7 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (Topology, "The lab", "the top of the file"),
     (Bridge, "A bridge", "`bridges: {NAME: …}`"),
     (SocketPort, "A socket as a port", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),
+    (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),
     (Node, "A node", "`nodes: {NAME: …}`"),
     (NodePort, "An interface of a node", "`nodes: {NODE: {ports: {NAME: …}}}`"),
 )
@@ -38,6 +39,10 @@ _TYPE_WORDS: Final[dict[Any, str]] = {
     float: "number",
     str: "text",
 }
+
+
+_KEY_WORDS: Final = {"station": "MAC addresses"}
+"""What the keys of a mapping are, by their shape, where they are no names."""
 
 
 def json_schema() -> dict[str, Any]:
@@ -123,7 +128,9 @@ def _type_words(annotation: Any) -> str:
     inner, metas = _unwrapped(annotation)
     origin, arguments = get_origin(inner), get_args(inner)
     if origin is dict:
-        return f"mapping of names to: {_heading(_unwrapped(arguments[1])[0])}"
+        (shape,) = (meta.extra["shape"] for meta in _unwrapped(arguments[0])[1] if meta.extra)
+        keys = _KEY_WORDS.get(shape, "names")
+        return f"mapping of {keys} to: {_heading(_unwrapped(arguments[1])[0])}"
     if origin is tuple:
         return f"{_type_words(arguments[0])}, or a list of them"
     if issubclass(inner, enum.Enum):

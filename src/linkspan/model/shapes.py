@@ -87,25 +87,34 @@ def interface_name(text: str) -> str:
 
 def mac(text: str) -> str:
     """A MAC address that an interface can have: neither a group's nor zero."""
+    return _of_a_station(text, "leave mac out")
+
+
+def station(text: str) -> str:
+    """A MAC address that somebody behind a port can have."""
+    return _of_a_station(text, "remove the entry")
+
+
+def _of_a_station(text: str, otherwise: str) -> str:
     try:
         value = parse_mac(text)
     except ValueError:
         raise UnfitError(
             "is not a MAC address",
             "six bytes such as 52:54:00:12:34:56",
-            "correct the address, or leave mac out",
+            f"correct the address, or {otherwise}",
         ) from None
     if value == NO_MAC:
         raise UnfitError(
             "is no interface's address",
             "six bytes that are not all zero",
-            "choose another address, or leave mac out",
+            f"choose another address, or {otherwise}",
         )
     if is_group(value):
         raise UnfitError(
             "is a group address, which no interface can have",
             "an even first byte (IEEE 802-2014, 8.4)",
-            f"write {format_mac(bytes([value[0] & 0xFE]) + value[1:])}, or leave mac out",
+            f"write {format_mac(bytes([value[0] & 0xFE]) + value[1:])}, or {otherwise}",
         )
     return format_mac(value)
 
@@ -220,6 +229,7 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "node": node_name,
     "interface": interface_name,
     "mac": mac,
+    "station": station,
     "group-address": group_address,
     "address": address,
     "gateway": gateway,

@@ -214,7 +214,7 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
         case EntryKey(bridge=name), Entry(port=port):
-            node, _, interface = port.rpartition(".")
+            node, _, interface = port.partition(".")
             found = (PortKey(node, interface), SocketKey(name, port))
             return (BridgeKey(name), *(parent for parent in found if parent in state))
         case ((AddressKey(node=node) | UpKey(node=node)), _):

@@ -87,6 +87,16 @@ MacText = Annotated[
         examples=["52:54:00:12:34:56"],
     ),
 ]
+StationText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$",
+        extra={"shape": "station"},
+        examples=["52:54:00:12:34:56"],
+    ),
+]
+"""A MAC address that is somebody's, in the FDB."""
+
 AddressText = Annotated[
     str,
     Meta(
@@ -136,6 +146,22 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
     ] = None
 
 
+class StaticEntry(Value, frozen=True, kw_only=True):
+    """An entry of a bridge's FDB that was not learned, and does not age."""
+
+    port: Annotated[
+        Reference,
+        Meta(
+            description="The port that the address is behind: `NODE.INTERFACE`, or the name of "
+            "one of the bridge's own `ports`."
+        ),
+    ]
+    sticky: Annotated[
+        bool,
+        Meta(description="Keep the entry where it is when a frame from it comes in elsewhere."),
+    ] = False
+
+
 class Bridge(BridgeOptions, frozen=True, kw_only=True):
     """A switch."""
 
@@ -178,6 +204,13 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
     ports: Annotated[
         dict[InterfaceName, SocketPort],
         Meta(description="Further ports: sockets that programs such as QEMU connect to."),
+    ] = {}
+    fdb: Annotated[
+        dict[StationText, StaticEntry],
+        Meta(
+            description="Static entries of the FDB by MAC address; `52:54:00:12:34:56: web.eth0` "
+            "is short for `52:54:00:12:34:56: {port: web.eth0}`."
+        ),
     ] = {}
 
 

@@ -14,6 +14,7 @@ from linkspan.model.flaw import MOST_FAULTS, Flaw, brief, label, names_of, resem
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
+from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 
 
@@ -148,6 +149,7 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     macs,
     addresses,
     gateways,
+    static_entries,
     engines,
     options_of_engines,
     options_together,

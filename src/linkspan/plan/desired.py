@@ -19,6 +19,8 @@ from linkspan.model.state import (
     AnyValue,
     Bridge,
     BridgeKey,
+    Entry,
+    EntryKey,
     Node,
     NodeKey,
     Port,
@@ -47,7 +49,14 @@ def desired(topology: Topology) -> State:
     """The state that `topology` declares; every bridge's engine has been chosen."""
     whole = with_macs(topology)
     return dict(
-        [*_nodes(whole), *_bridges(whole), *_ports(whole), *_addresses(whole), *_routes(whole)]
+        [
+            *_nodes(whole),
+            *_bridges(whole),
+            *_ports(whole),
+            *_entries(whole),
+            *_addresses(whole),
+            *_routes(whole),
+        ]
     )
 
 
@@ -90,6 +99,12 @@ def _ports(topology: Topology) -> Iterator[Fact]:
                 options=options_of(port),
             ),
         )
+
+
+def _entries(topology: Topology) -> Iterator[Fact]:
+    for name, bridge in topology.bridges.items():
+        for mac, entry in bridge.fdb.items():
+            yield EntryKey(name, mac), Entry(port=entry.port, sticky=entry.sticky)
 
 
 def _addresses(topology: Topology) -> Iterator[Fact]:

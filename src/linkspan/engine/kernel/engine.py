@@ -203,13 +203,17 @@ class KernelEngine:
 
     def _entry(self, key: EntryKey, before: Entry | None, after: Entry | None) -> None:
         if before is not None and (after is None or after.port != before.port):
-            # The entry may have gone with its port, or moved to another one.
+            # The entry may have gone with its port, or moved to another one; and the port to
+            # another bridge, which may have an entry for the same address.
             with contextlib.suppress(Refusal):
-                netlink, port = self._device(key.bridge, before.port)
-                netlink.run([delete_entry(port, key.mac, key.vlan)])
+                netlink, bridge = self._find_bridge(key.bridge)
+                port = self._device(key.bridge, before.port)
+                if port.master == bridge.index:
+                    netlink.run([delete_entry(port.index, key.mac, key.vlan)])
         if after is not None:
-            netlink, port = self._device(key.bridge, after.port)
-            netlink.run([set_entry(port, key.mac, key.vlan, after.sticky)])
+            netlink, _ = self._find_bridge(key.bridge)
+            port = self._device(key.bridge, after.port)
+            netlink.run([set_entry(port.index, key.mac, key.vlan, after.sticky)])
 
     _METHODS: Final[dict[type[Key], Callable[..., None]]] = {
         BridgeKey: _bridge,
@@ -244,14 +248,21 @@ class KernelEngine:
                 return place, near
         raise Refusal(f"the bridge's end of {mark.id} is not there any more")
 
-    def _device(self, bridge: str, port: str) -> tuple[Netlink, int]:
-        """The interface that is a bridge's port: of a node's interface, or an uplink."""
-        node, dot, interface = port.rpartition(".")
+    def _device(self, bridge: str, port: str) -> Link:
+        """The interface that is a bridge's port: of a node's interface, or an uplink. Raises
+        Refusal when it is not there, or not where the bridge is.
+        """
+        node, dot, interface = port.partition(".")
+        where = self._places[bridge]
         if dot and (node, interface) in self._names:
             place, near = self._near(PortKey(node, interface), bridge)
-            return self._site.netlink(place), near.index
-        netlink = self._site.netlink(self._places[bridge])
-        return netlink, netlink.index(port)
+            if place != where:
+                raise Refusal(f"{port} is on {place}, and {bridge} on {where}")
+            return near
+        uplink = look(self._site.netlink(where), port)
+        if uplink is None:
+            raise Refusal(f"there is no interface {port} on {where}")
+        return uplink
 
     def _set_port(self, bridge: str, name: str, options: dict[str, Plain]) -> None:
         """Set options of a port; a cost that is left to the kernel again is what it derives."""

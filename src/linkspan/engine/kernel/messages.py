@@ -182,8 +182,9 @@ def _in_words(values: Mapping[str, Plain]) -> str:
 
 
 def set_entry(port: int, mac: str, vlan: int, sticky: bool) -> Request:
-    """A static entry of the FDB: the address is behind the port with that number, whatever frames
-    say (a sticky one moves for nobody; a static one neither ages nor is learned over).
+    """A static entry of the FDB: the address is behind the port with that number. It does not
+    age; when a frame from it comes in by another port it moves there, unless it is sticky
+    (br_fdb_update, net/bridge/br_fdb.c).
     """
     message = _entry_message(_NEWNEIGH, CREATE_OR_REPLACE, port, mac, vlan, sticky)
     return Request(f"add {mac} to the FDB", message)
