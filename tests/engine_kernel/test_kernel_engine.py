@@ -21,6 +21,7 @@ from tests.machine import wait_until
 from linkspan.engine.kernel.engine import KernelEngine
 from linkspan.errors import Bug, Refusal
 from linkspan.model.state import (
+    Address,
     AddressKey,
     BridgeKey,
     Entry,
@@ -339,7 +340,7 @@ def test_frames_go_through(lab: KernelLab) -> None:
 
 def test_a_change_of_another_kind_is_our_own_mistake(lab: KernelLab) -> None:
     with pytest.raises(Bug, match="no kernel bridge can"):
-        lab.change(AddressKey("web", "eth0", "10.0.0.1/24"))
+        lab.change(AddressKey("web", "eth0", "10.0.0.1/24"), after=Address())
 
 
 def test_nothing_is_left_open(lab: KernelLab) -> None:

@@ -30,6 +30,14 @@ from linkspan.plan.difference import RANKS
 Progress: TypeAlias = Callable[[int, int, Change], None]
 
 
+def names_of_ends(site: Site, states: Sequence[State]) -> dict[tuple[str, str], str]:
+    """What the kernel bridges' ends of veths are called, by node and interface."""
+    keys = [key for state in states for key in state]
+    ports = {(key.node, key.interface) for key in keys if isinstance(key, PortKey)}
+    bridges = {key.bridge for key in keys if isinstance(key, BridgeKey)}
+    return switch_side_names(ports, bridges, site.lab if site.scope is Scope.HOST else "")
+
+
 class Executor:
     """Carries out changes of one lab. Made anew for each plan, since engines remember what they
     have begun.
@@ -43,12 +51,9 @@ class Executor:
             for key, value in facts
             if isinstance(key, BridgeKey) and isinstance(value, Bridge)
         }
-        ports = {(key.node, key.interface) for key, _ in facts if isinstance(key, PortKey)}
-        lab = site.lab if site.scope is Scope.HOST else ""
         places = {name: bridge.node for name, bridge in bridges.items()}
-        names = switch_side_names(ports, bridges, lab)
         self._engines: dict[str, Engine] = {
-            "kernel": KernelEngine(site, places, names),
+            "kernel": KernelEngine(site, places, names_of_ends(site, states)),
             "user": UserEngine(site),
         }
         self._bridges = {name: bridge.engine for name, bridge in bridges.items()}

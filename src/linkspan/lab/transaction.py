@@ -24,9 +24,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from linkspan.control.lines import Client
+from linkspan.engine.kernel.unfinished import remove_half_made
 from linkspan.engine.site import Site
 from linkspan.errors import Refusal
-from linkspan.lab.executor import Executor, Progress
+from linkspan.lab.executor import Executor, Progress, names_of_ends
 from linkspan.lab.readings import read_state
 from linkspan.lab.records import Journal, Records
 from linkspan.model.state import State
@@ -82,12 +83,14 @@ class Transaction:
             site.close()
 
     def _make(self, site: Site, desired: State, confirm_by: float | None) -> Plan:
-        current: State = {} if self.is_new else self._current(site, desired)
         records = Records(self.folder)
+        interrupted = records.journal()
+        if interrupted is not None:
+            _remove_half_made(site, [dict(interrupted.before), dict(interrupted.after)])
+        current: State = {} if self.is_new else self._current(site, desired)
         changes = plan(desired, current, records.applied())
         if not changes:
             return ()
-        interrupted = records.journal()
         before = dict(interrupted.before) if interrupted else current
         records.begin(
             Journal(
@@ -135,6 +138,7 @@ class Transaction:
         self, site: Site, before: State, desired: State, records: Records, error: Exception
     ) -> None:
         try:
+            _remove_half_made(site, [before, desired])
             back = plan(before, self._current(site, desired))
             self._carry_out(site, back, [desired, before], records)
             self._require(before, site)
@@ -146,3 +150,9 @@ class Transaction:
         records.close_journal()
         if isinstance(error, Refusal):
             raise Refusal(f"{error}\n  what had been done was undone") from None
+
+
+def _remove_half_made(site: Site, states: Sequence[State]) -> None:
+    nodes, names = site.nodes(), names_of_ends(site, states)
+    for state in states:
+        remove_half_made(site, nodes, state, names)
