@@ -10,6 +10,7 @@ from linkspan.engine.kernel.engine import KernelEngine
 from linkspan.engine.site import Site
 from linkspan.engine.stack import Stack
 from linkspan.engine.user.engine import UserEngine
+from linkspan.engine.wires import Wires
 from linkspan.errors import Refusal
 from linkspan.model.names import switch_side_names
 from linkspan.model.state import (
@@ -22,6 +23,7 @@ from linkspan.model.state import (
     State,
     UpKey,
     Uplink,
+    VethKey,
 )
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
@@ -45,6 +47,7 @@ class Executor:
 
     def __init__(self, site: Site, states: Sequence[State]) -> None:
         self._stack = Stack(site)
+        self._wires = Wires(site)
         facts = [fact for state in states for fact in state.items()]
         bridges = {
             key.bridge: value
@@ -98,6 +101,8 @@ class Executor:
                 self._engines[engine].carry_out(change)
             case _, Port(engine=engine) | Uplink(engine=engine):
                 self._engines[engine].carry_out(change)
+            case VethKey(), _:
+                self._wires.carry_out(change)
             case SocketKey() | EntryKey() as key, _:
                 self._engines[self._bridges[key.bridge]].carry_out(change)
             case UpKey(interface=name), _ if self._bridges.get(name) == "user":

@@ -20,7 +20,7 @@ def hosts(topology: Topology) -> str:
     owned = [
         (address, bridge.node) for bridge in topology.bridges.values() for address in bridge.address
     ]
-    owned += [(address, node) for node, _, port in topology.links() for address in port.address]
+    owned += [(each, node) for node, _, addresses in topology.stations() for each in addresses]
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     lines += [f"{address.partition('/')[0]} {node}" for address, node in owned]
     return "\n".join(lines) + "\n"

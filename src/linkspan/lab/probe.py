@@ -97,8 +97,8 @@ def addresses(topology: Topology) -> dict[str, list[str]]:
     for bridge in topology.bridges.values():
         if bridge.up:
             owned[bridge.node] += [address.partition("/")[0] for address in bridge.address]
-    for node, _, port in topology.links():
-        owned[node] += [address.partition("/")[0] for address in port.address]
+    for node, _, own in topology.stations():
+        owned[node] += [address.partition("/")[0] for address in own]
     if not owned[HOST]:
         del owned[HOST]
     return owned

@@ -22,6 +22,10 @@ Address: TypeAlias = IPv4Address | IPv6Address
 _LAB = re.compile("[a-z0-9][a-z0-9-]{0,30}")
 _NODE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile("[0-9]{1,3}")
+_SETTING_STEP = re.compile("[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+
+_SLASHES_AND_DOTS: Final = {ord("."): "/", ord("/"): "."}
+_EVERY_INTERFACE: Final = ("all", "default")
 
 _GROUP_PREFIX: Final = b"\x01\x80\xc2\x00\x00"
 _GROUPS_TAKEN: Final = (1, 2, 3)
@@ -224,6 +228,44 @@ def reference(text: str) -> str:
     return text
 
 
+def setting_name(text: str) -> str:
+    """A sysctl of a network namespace, such as `net.ipv4.ip_forward`, with dots.
+
+    As in sysctl(8), a slash stands for a dot in a name that is written with dots, and the other
+    way round. Settings of a single interface are refused: they go and come with it.
+    """
+    first = next((sign for sign in text if sign in "./"), ".")
+    if first == "/":
+        text = text.translate(_SLASHES_AND_DOTS)
+    steps = text.split(".")
+    if steps[0] != "net" or len(steps) < 3 or not all(map(_SETTING_STEP.fullmatch, steps)):
+        raise UnfitError(
+            "is no setting of a node's network",
+            "a name below net, such as net.ipv4.ip_forward",
+            "correct the name",
+        )
+    if steps[2] in ("conf", "neigh") and len(steps) > 3 and steps[3] not in _EVERY_INTERFACE:
+        raise UnfitError(
+            "is a setting of a single interface",
+            f"one of all of them, such as net.{steps[1]}.{steps[2]}.all.…, or of their default",
+            "write all or default instead of the interface",
+        )
+    return text
+
+
+def setting_path(name: str) -> str:
+    """The path of a setting below /proc/sys: `net/ipv4/ip_forward`."""
+    return name.translate(_SLASHES_AND_DOTS)
+
+
+def setting_text(text: str) -> str:
+    """The value of a sysctl: words in one line."""
+    words = text.split()
+    if not words or "\n" in text.strip() or not text.strip().isprintable():
+        raise UnfitError("is no value of a setting", "a word or a number", "correct the value")
+    return " ".join(words)
+
+
 SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "lab": lab_name,
     "node": node_name,
@@ -234,4 +276,6 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "address": address,
     "gateway": gateway,
     "reference": reference,
+    "setting": setting_name,
+    "setting-text": setting_text,
 }

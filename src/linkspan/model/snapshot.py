@@ -83,6 +83,8 @@ class InterfaceSnapshot(msgspec.Struct, frozen=True):
     addresses: list[str]
     bridge: str | None
     """The bridge whose port is at the other end, where there is one."""
+    peer: str | None = None
+    """The interface at the other end of a wire between two nodes: `b:eth1`."""
 
 
 class NodeSnapshot(msgspec.Struct, frozen=True):

@@ -111,6 +111,21 @@ class Uplink(Value, frozen=True):
     options: Options = {}
 
 
+class VethKey(Key, frozen=True):
+    """An end of a wire between two nodes: an interface of a node. The wire is two of these."""
+
+    node: str
+    interface: str
+
+
+class Veth(Value, frozen=True):
+    peer_node: str
+    peer_interface: str
+    """The other end; empty when it is not there, or not what it should be."""
+    mac: str
+    mtu: int
+
+
 class EntryKey(Key, frozen=True):
     """A configured entry of a bridge's FDB."""
 
@@ -188,13 +203,14 @@ AnyKey: TypeAlias = (
     | PortKey
     | SocketKey
     | UplinkKey
+    | VethKey
     | EntryKey
     | AddressKey
     | UpKey
     | RouteKey
 )
 AnyValue: TypeAlias = (
-    Node | Setting | Bridge | Port | Socket | Uplink | Entry | Address | Up | Route
+    Node | Setting | Bridge | Port | Socket | Uplink | Veth | Entry | Address | Up | Route
 )
 State: TypeAlias = dict[AnyKey, AnyValue]
 
@@ -213,6 +229,8 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (NodeKey(node), BridgeKey(name))
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
+        case VethKey(node=node), Veth(peer_node=peer):
+            return (NodeKey(node), NodeKey(peer)) if peer else (NodeKey(node),)
         case EntryKey(bridge=name), Entry(port=port):
             node, _, interface = port.partition(".")
             found = (PortKey(node, interface), SocketKey(name, port))
@@ -232,8 +250,8 @@ def _interface(node: str, interface: str, state: State) -> tuple[AnyKey, ...]:
     match state.get(BridgeKey(interface)):
         case Bridge(node=place) if place == node:
             return (NodeKey(node), BridgeKey(interface))
-    port = PortKey(node, interface)
-    return (NodeKey(node), port) if port in state else (NodeKey(node),)
+    brought: tuple[AnyKey, ...] = (PortKey(node, interface), VethKey(node, interface))
+    return (NodeKey(node), *(key for key in brought if key in state))
 
 
 def encode(state: State) -> bytes:

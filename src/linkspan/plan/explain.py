@@ -31,6 +31,8 @@ from linkspan.model.state import (
     Up,
     UpKey,
     UplinkKey,
+    Veth,
+    VethKey,
 )
 
 
@@ -67,6 +69,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "{interface} of {node}",
         "make {interface} of {node} a port of {bridge}",
         "release {interface} of {node} from {bridge}",
+    ),
+    VethKey: Wording(
+        "{interface} of {node}",
+        "make {interface} in {node}, wired to {far}",
+        "remove {interface} from {node}, which was wired to {far}",
     ),
     EntryKey: Wording(
         "entry {mac} of {bridge}",
@@ -118,6 +125,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
         case PortKey(node=node), Port(bridge=bridge):
             fields["on"] = bridge or "no bridge"
             fields["places"] = f"{node} and {bridge}" if bridge else node
+        case VethKey(), Veth(peer_node=peer, peer_interface=interface):
+            fields["far"] = f"{interface} of {peer}" if peer else "nothing of the lab"
         case UpKey(), Up(up=up):
             fields["state"] = "up" if up else "down"
         case RouteKey(), Route(gateway=gateway, interface=interface, kind=kind):
