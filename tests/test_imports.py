@@ -20,7 +20,6 @@ LAYERS = (
     {"plan"},
     {"sandbox"},
     {"engine"},
-    {"services"},
     {"view"},
     {"interop"},
     {"lab"},

@@ -51,7 +51,7 @@ from linkspan.engine.user.configuration import PortConfiguration, cache_key, upc
 from linkspan.engine.user.devices import open_tap
 from linkspan.engine.user.load import LoadedCache
 from linkspan.errors import Refusal
-from linkspan.model.topology import LARGEST_MTU
+from linkspan.model.texts import LARGEST_MTU
 from linkspan.sandbox.namespaces import inside
 from linkspan.types import Mac, format_mac, parse_mac
 

@@ -30,7 +30,7 @@ labs = st.builds(
 
 def all_macs(topology: Topology) -> list[str | None]:
     return [bridge.mac for bridge in topology.bridges.values()] + [
-        port.mac for _, _, port in topology.links()
+        port.mac for _, _, port in topology.node_ports()
     ]
 
 

@@ -19,7 +19,8 @@ from linkspan.model.base import Engine
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.kernel_options import Sparse, options_of
-from linkspan.model.names import Mark, port_name, switch_side_names, with_macs
+from linkspan.model.link import VethEnd, VethLink
+from linkspan.model.names import Mark, port_name, switch_side_names, wire_name, with_macs
 from linkspan.model.options import OPTIONS, OptionScope
 from linkspan.model.topology import HOST, Bridge, NodeKind, NodePort, Topology
 from linkspan.model.topology import Node as DeclaredNode
@@ -68,13 +69,25 @@ def labs(draw: st.DrawFn) -> Topology:
         }
         ways = [f"10.{100 + leg}.0.1" for leg in range(len(ports))][:1]
         nodes[name] = DeclaredNode(kind=kind, ports=ports, gateway=tuple(ways))
-    return Topology(name=LAB, bridges=bridges, nodes=nodes)
+    links = [
+        VethLink(
+            ends=(
+                VethEnd(node=first, interface=f"wire{number}", address=(f"10.20{number}.0.1/24",)),
+                VethEnd(node=second, interface=f"wire{number}b.5"),
+            ),
+            mtu=draw(st.sampled_from([1500, 1400])),
+        )
+        for number, (first, second) in enumerate(
+            draw(st.lists(st.tuples(*2 * [st.sampled_from([HOST, *nodes])]), max_size=3))
+        )
+    ]
+    return Topology(name=LAB, bridges=bridges, nodes=nodes, links=tuple(links))
 
 
 def shown(topology: Topology, lab: str = "") -> Shown:
     """The namespaces of a lab that is as it should be, by node."""
     whole = with_macs(topology)
-    sides = switch_side_names([link[:2] for link in whole.links()], whole.bridges, lab)
+    sides = switch_side_names([link[:2] for link in whole.node_ports()], whole.bridges, lab)
     nodes = {node: Namespace() for node in (HOST, *whole.nodes)}
     for name, bridge in whole.bridges.items():
         place = nodes[bridge.node]
@@ -83,13 +96,17 @@ def shown(topology: Topology, lab: str = "") -> Shown:
             place.interfaces[name], bridge_options=dict(options_of(bridge))
         )
         place.address(name, bridge.address)
-    for number, (node, interface, port) in enumerate(whole.links()):
+    for number, (node, interface, port) in enumerate(whole.node_ports()):
         bridge, mark = whole.bridges[port.bridge], port_name(node, interface)
         mtu = whole.mtu_of(port)
         nodes[node].add(interface, "veth", str(port.mac), mtu, mark)
         nodes[node].address(interface, port.address)
         nodes[bridge.node].add(sides[node, interface], "veth", MACS.format(128 + number), mtu, mark)
         nodes[bridge.node].join(sides[node, interface], port.bridge, options_of(port))
+    for end, far, link in whole.wire_ends():
+        mark = wire_name((end.node, end.interface), (far.node, far.interface))
+        nodes[end.node].add(end.interface, "veth", str(end.mac), link.mtu, mark)
+        nodes[end.node].address(end.interface, end.address)
     for node, declared in whole.nodes.items():
         nodes[node].lead(declared.gateway)
     return {node: place.snapshot() for node, place in nodes.items()}

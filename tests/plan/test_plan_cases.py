@@ -247,7 +247,7 @@ def test_every_option_of_every_engine_changes_in_some_case() -> None:
 def test_every_reason_is_given_in_some_case() -> None:
     given = {change.reason for name in NAMES for change in read_case(name).plan}
     unchangeable = {
-        f"its {field} can't be changed in place"
+        f"its {field.replace('_', '-')} can't be changed in place"
         for value, fields in MADE_WITH.items()
         for field in fields
         if value is not facts.Uplink  # a file has none

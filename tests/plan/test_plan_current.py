@@ -31,7 +31,7 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Bridge, NodePort, Topology
 from linkspan.model.topology import Node as DeclaredNode
-from linkspan.plan.current import MARKED, kernel_bridges, owned, stacks
+from linkspan.plan.current import MARKED, kernel_bridges, owned, stacks, wires
 from linkspan.plan.desired import desired
 from linkspan.plan.difference import plan
 
@@ -42,6 +42,7 @@ def observed(nodes: Mapping[str, NamespaceSnapshot]) -> State:
         [
             *((NodeKey(node), Node(kind=_kind(node))) for node in nodes),
             *kernel_bridges(LAB, nodes),
+            *wires(LAB, nodes),
             *stacks(nodes),
         ]
     )

@@ -55,7 +55,7 @@ def test_everything_the_file_declares_is_a_fact(topology: Topology) -> None:
     whole, state = with_macs(topology), desired(topology)
     assert {key.node for key in state if isinstance(key, NodeKey)} == {HOST, *topology.nodes}
     assert {key.bridge for key in state if isinstance(key, BridgeKey)} == set(topology.bridges)
-    for node, interface, port in whole.links():
+    for node, interface, port in whole.node_ports():
         match state[PortKey(node, interface)]:
             case Port(bridge=bridge, mac=mac, mtu=mtu, options=options):
                 assert (bridge, mac, mtu) == (port.bridge, port.mac, topology.mtu_of(port))

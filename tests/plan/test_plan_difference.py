@@ -31,6 +31,8 @@ from linkspan.model.state import (
     UpKey,
     Uplink,
     UplinkKey,
+    Veth,
+    VethKey,
     decode,
     encode,
     parents,
@@ -79,6 +81,16 @@ def states(draw: st.DrawFn) -> State:
             if draw(COIN):
                 mac = draw(st.sampled_from(["02:00:00:00:00:11", "02:00:00:00:00:12"]))
                 state[EntryKey(bridge, mac)] = Entry(port=f"{node}.{interface}")
+    for number in range(draw(st.integers(0, 2)) if nodes else 0):
+        ends = [(draw(st.sampled_from(sorted(nodes))), f"wire{number}{side}") for side in "ab"]
+        for end, far in (ends, ends[::-1]):
+            state[VethKey(*end)] = Veth(
+                peer_node=far[0],
+                peer_interface=far[1],
+                mac="",
+                mtu=draw(st.sampled_from([1400, 1500])),
+            )
+            interfaces.append(end)
     with_others: bool = draw(COIN)
     if bridges and with_others:
         bridge = draw(st.sampled_from(sorted(bridges)))

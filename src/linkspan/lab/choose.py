@@ -85,7 +85,7 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
 def _port_options(topology: Topology, name: str) -> Sparse:
     """All options that some port of a bridge has."""
     found: Sparse = {}
-    for _, _, port in topology.links():
+    for _, _, port in topology.node_ports():
         if port.bridge == name:
             found |= options_of(port)
     return found

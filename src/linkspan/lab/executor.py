@@ -10,6 +10,7 @@ from linkspan.engine.kernel.engine import KernelEngine
 from linkspan.engine.site import Site
 from linkspan.engine.stack import Stack
 from linkspan.engine.user.engine import UserEngine
+from linkspan.engine.wires import Wires
 from linkspan.errors import Refusal
 from linkspan.model.names import switch_side_names
 from linkspan.model.state import (
@@ -18,16 +19,15 @@ from linkspan.model.state import (
     EntryKey,
     Port,
     PortKey,
-    ServiceKey,
     SocketKey,
     State,
     UpKey,
     Uplink,
+    VethKey,
 )
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import RANKS
-from linkspan.services.running import Services
 
 Progress: TypeAlias = Callable[[int, int, Change], None]
 
@@ -47,8 +47,8 @@ class Executor:
 
     def __init__(self, site: Site, states: Sequence[State]) -> None:
         self._stack = Stack(site)
+        self._wires = Wires(site)
         facts = [fact for state in states for fact in state.items()]
-        self._services = Services(site, dict(facts))
         bridges = {
             key.bridge: value
             for key, value in facts
@@ -85,7 +85,6 @@ class Executor:
             except (OSError, Refusal) as error:
                 raise Refusal(f"cannot {change.explain()}: {error}") from None
         self._settle()
-        self._services.settle()
 
     def close(self) -> None:
         """Let go of what the engines hold."""
@@ -102,10 +101,10 @@ class Executor:
                 self._engines[engine].carry_out(change)
             case _, Port(engine=engine) | Uplink(engine=engine):
                 self._engines[engine].carry_out(change)
+            case VethKey(), _:
+                self._wires.carry_out(change)
             case SocketKey() | EntryKey() as key, _:
                 self._engines[self._bridges[key.bridge]].carry_out(change)
-            case ServiceKey(), _:
-                self._services.carry_out(change)
             case UpKey(interface=name), _ if self._bridges.get(name) == "user":
                 self._stack.carry_out(change)
                 self._engines["user"].carry_out(change)

@@ -91,6 +91,10 @@ def _read(place: Place, init: Client, nodes: Sequence[str]) -> dict[str, Namespa
 def _interfaces(topology: Topology, node: str, found: NamespaceSnapshot) -> list[InterfaceSnapshot]:
     """The interfaces of a node that are its own: not loopback, nor the bridges' ends of ports."""
     addresses = defaultdict(list)
+    wires = {
+        (end.node, end.interface): f"{far.node}:{far.interface}"
+        for end, far, _ in topology.wire_ends()
+    }
     for address in found.addresses:
         addresses[address.index].append(address.address)
     return [
@@ -102,6 +106,7 @@ def _interfaces(topology: Topology, node: str, found: NamespaceSnapshot) -> list
             carrier=each.carrier,
             addresses=addresses[each.index],
             bridge=_bridge_of(topology, node, each),
+            peer=wires.get((node, each.name)),
         )
         for each in found.interfaces
         if each.kind != "loopback" and not is_bridges_end(each)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
@@ -11,9 +11,8 @@ from linkspan.engine.stack import setting_file
 from linkspan.engine.user.reading import read_user
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.state import Node, NodeKey, Setting, SettingKey, State
-from linkspan.plan.current import Fact, kernel_bridges, stacks
+from linkspan.plan.current import Fact, kernel_bridges, stacks, wires
 from linkspan.sandbox.namespaces import inside
-from linkspan.services.running import read_services
 
 
 def read_state(site: Site, known: State) -> State:
@@ -26,11 +25,11 @@ def read_state(site: Site, known: State) -> State:
     return dict(
         [
             *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),
-            *_settings(site, known),
+            *_settings(site, nodes, known),
             *kernel_bridges(site.lab, nodes),
             *read_user(site, nodes),
+            *wires(site.lab, nodes),
             *stacks(nodes),
-            *read_services(site),
         ]
     )
 
@@ -41,8 +40,9 @@ def read_node(site: Site, node: str) -> NamespaceSnapshot:
         return read_namespace(dumps)
 
 
-def _settings(site: Site, known: State) -> Iterator[Fact]:
+def _settings(site: Site, nodes: Collection[str], known: State) -> Iterator[Fact]:
     for key in known:
-        if isinstance(key, SettingKey):
+        if isinstance(key, SettingKey) and key.node in nodes:
             with inside(site.network(key.node)):
-                yield key, Setting(text=setting_file(key.name).read_text().strip())
+                words = setting_file(key.name).read_text().split()
+                yield key, Setting(text=" ".join(words))

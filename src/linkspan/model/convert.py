@@ -22,6 +22,7 @@ import msgspec
 from linkspan.errors import Fault, Mistake, Place
 from linkspan.model.bridge_options import BridgeOptions
 from linkspan.model.flaw import in_order, label, resembling
+from linkspan.model.link import END_PATTERN, WIRE_PATTERN, VethEnd, VethLink, parse_end, parse_wire
 from linkspan.model.port_options import PortOptions
 from linkspan.model.position import Path, YamlMapping, YamlScalar, YamlValue, locate
 from linkspan.model.readers import (
@@ -33,8 +34,10 @@ from linkspan.model.readers import (
     mapping_reader,
     number_reader,
     optional_reader,
+    record_list_reader,
     text_reader,
     truth_reader,
+    word_reader,
 )
 from linkspan.model.shapes import SHAPES, UnfitError
 from linkspan.model.topology import NodePort, StaticEntry, Topology
@@ -46,10 +49,18 @@ Metas: TypeAlias = tuple[msgspec.Meta, ...]
 SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {NodePort: "bridge", StaticEntry: "port"}
 """Values that may be written as the text of one of their fields."""
 
+TEXT_FORMS: Final[dict[type[msgspec.Struct], tuple[str, Callable[[str], msgspec.Struct]]]] = {
+    VethEnd: (END_PATTERN, parse_end),
+    VethLink: (WIRE_PATTERN, parse_wire),
+}
+"""Values that may be written as a text with a form of its own: its pattern, who reads it."""
+
 _OPTIONS_IN_WORDS: Final[dict[type[msgspec.Struct], str]] = {
     BridgeOptions: "or an option of a bridge (docs/options.md)",
     PortOptions: "or an option of a port (docs/options.md)",
 }
+
+_UNIONS: Final = (Union, types.UnionType)
 
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
@@ -99,6 +110,13 @@ class Conversion(Walk):
             name = SHORT_FORMS[cls]
             text = field_readers(cls)[name].read(self, value, (*path, name))
             return INVALID if text is INVALID else cls(**{name: text})
+        if cls in TEXT_FORMS and isinstance(value, YamlScalar) and isinstance(value.value, str):
+            try:
+                return cast(_Struct, TEXT_FORMS[cls][1](value.value))
+            except UnfitError as unfit:
+                what = f"this {unfit.what}"
+                refused = self.refuse(value, path, what, unfit.expected, unfit.next_step)
+                return cast(_Struct, refused)
         if isinstance(value, YamlScalar) and value.value is None:
             value = YamlMapping(value.line, value.column, {}, {})
         if not isinstance(value, YamlMapping):
@@ -115,7 +133,10 @@ class Conversion(Walk):
         """The fields that could be read, by attribute name; unknown and missing keys are faults."""
         readers = field_readers(cls)
         values: dict[str, Any] = {}
+        tag = cls.__struct_config__.tag_field
         for key, inner in value.values.items():
+            if key == tag:
+                continue
             if field := readers.get(key):
                 converted = field.read(self, inner, (*path, key))
                 if converted is not INVALID:
@@ -134,6 +155,26 @@ class Conversion(Walk):
                     )
                 )
         return values
+
+    def kind(
+        self, kinds: dict[str, type[msgspec.Struct]], value: YamlValue, path: Path
+    ) -> msgspec.Struct:
+        """One of several values that are told apart by their key `kind`."""
+        if not isinstance(value, YamlMapping):
+            cls = next((cls for cls in kinds.values() if cls in TEXT_FORMS), None)
+            if cls is not None and isinstance(value, YamlScalar) and isinstance(value.value, str):
+                return self.struct(cls, value, path)
+            what = "this is not a mapping"
+            return cast(msgspec.Struct, self.refuse(value, path, what, "a mapping with `kind`"))
+        found = value.values.get("kind")
+        name = found.text if isinstance(found, YamlScalar) else ""
+        if name in kinds:
+            return self.struct(kinds[name], value, path)
+        near = resembling(name, kinds)
+        what = "kind is missing" if found is None else "this kind is not known"
+        step = f"write `kind: {near or next(iter(kinds))}`"
+        refused = self.refuse(found or value, path, what, " or ".join(kinds), step)
+        return cast(msgspec.Struct, refused)
 
     def unknown_key(
         self, key: str, value: YamlMapping, path: Path, cls: type[msgspec.Struct]
@@ -193,12 +234,18 @@ def _reader(annotation: Any, metas: Metas) -> Reader:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         return _reader(arguments[0], (*metas, *arguments[1:]))
-    if origin in (Union, types.UnionType):
+    if origin in _UNIONS:
+        if int in arguments:
+            return word_reader(_reader(next(one for one in arguments if one is not int), metas))
         (inner,) = (argument for argument in arguments if argument is not type(None))
         return optional_reader(_reader(inner, metas))
     if origin is dict:
         return mapping_reader(_reader(arguments[0], ()), _reader(arguments[1], ()))
     if origin is tuple:
+        if kinds := kinds_of(arguments[0]):
+            return record_list_reader(_kind(kinds))
+        if isinstance(arguments[0], type) and issubclass(arguments[0], msgspec.Struct):
+            return record_list_reader(_struct(arguments[0]))
         return list_reader(_reader(arguments[0], ()))
     if issubclass(annotation, msgspec.Struct):
         return _struct(annotation)
@@ -214,3 +261,22 @@ def _struct(cls: type[msgspec.Struct]) -> Reader:
         return cast(Conversion, walk).struct(cls, value, path)
 
     return read_struct
+
+
+def kinds_of(annotation: Any) -> dict[str, type[msgspec.Struct]]:
+    """The values that a union consists of, by what their key `kind` says."""
+    members = get_args(annotation) if get_origin(annotation) in _UNIONS else (annotation,)
+    return {
+        str(member.__struct_config__.tag): member
+        for member in members
+        if isinstance(member, type)
+        and issubclass(member, msgspec.Struct)
+        and member.__struct_config__.tag is not None
+    }
+
+
+def _kind(kinds: dict[str, type[msgspec.Struct]]) -> Reader:
+    def read_kind(walk: Walk, value: YamlValue, path: Path) -> Any:
+        return cast(Conversion, walk).kind(kinds, value, path)
+
+    return read_kind

@@ -21,7 +21,14 @@ LONGEST_COMPARED: Final = 64
 MOST_COMPARED: Final = 2000
 """Texts that `resembling` compares, in characters and number: its cost is their product."""
 
-_PATH_WORDS: Final = {"bridges": "bridge", "nodes": "node", "ports": "port", "fdb": "entry"}
+_PATH_WORDS: Final = {
+    "bridges": "bridge",
+    "nodes": "node",
+    "ports": "port",
+    "links": "link",
+    "ends": "end",
+    "fdb": "entry",
+}
 
 
 class Flaw(msgspec.Struct, frozen=True):
@@ -41,13 +48,17 @@ class Flaw(msgspec.Struct, frozen=True):
 
 
 def label(path: Path) -> str:
-    """A path in words: `("nodes", "web", "ports", "eth0", "mac")` is "node web, port eth0, mac"."""
+    """A path in words: `("nodes", "web", "ports", "eth0", "mac")` is "node web, port eth0, mac";
+    things of a list are counted from one.
+    """
     words: list[str] = []
     steps = iter(path)
     for step in steps:
         word = _PATH_WORDS.get(str(step))
         name = next(steps, None) if word else None
-        words.append(str(step) if name is None else f"{word} {brief(str(name))}")
+        if isinstance(name, int):
+            name = str(name + 1)
+        words.append(str(step) if name is None else f"{word} {brief(name)}")
     return ", ".join(words)
 
 

@@ -10,13 +10,14 @@ counter; owners are visited in sorted order, so the order of the file does not m
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from hashlib import blake2b
 from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
+from linkspan.model.link import AnyLink, VethLink
 from linkspan.model.topology import Topology
 from linkspan.types import Mac, format_mac
 
@@ -52,10 +53,21 @@ def port_name(node: str, interface: str) -> str:
     return f"{node}.{interface}"
 
 
+LINK_PREFIX: Final = "link:"
+"""Begin of what marks the ends of a wire; no name of a node, bridge or interface holds a colon."""
+
+
+def wire_name(first: tuple[str, str], second: tuple[str, str]) -> str:
+    """What marks both ends of a wire, each named by node and interface: `link:a.eth1:b.eth1`."""
+    ends = sorted([first, second])
+    return LINK_PREFIX + ":".join(port_name(node, interface) for node, interface in ends)
+
+
 def with_macs(topology: Topology) -> Topology:
     """The topology with a MAC address for every bridge and every interface."""
     taken = {bridge.mac for bridge in topology.bridges.values()}
-    taken |= {port.mac for _, _, port in topology.links()}
+    taken |= {port.mac for _, _, port in topology.node_ports()}
+    taken |= {end.mac for end, _, _ in topology.wire_ends()}
 
     def free_mac(*owner: str) -> str:
         attempt = 0
@@ -71,11 +83,18 @@ def with_macs(topology: Topology) -> Topology:
     }
     ports = {
         (node, interface): free_mac("port", node, interface)
-        for node, interface, port in sorted(topology.links(), key=lambda link: link[:2])
+        for node, interface, port in sorted(topology.node_ports(), key=lambda link: link[:2])
         if port.mac is None
+    }
+    ends = {
+        (node, interface): free_mac("link", node, interface)
+        for node, interface in sorted(
+            (end.node, end.interface) for end, _, _ in topology.wire_ends() if end.mac is None
+        )
     }
     return replace(
         topology,
+        links=tuple(_with_macs(link, ends) for link in topology.links),
         bridges={
             name: replace(bridge, mac=bridges.get(name, bridge.mac))
             for name, bridge in topology.bridges.items()
@@ -90,6 +109,17 @@ def with_macs(topology: Topology) -> Topology:
             )
             for name, node in topology.nodes.items()
         },
+    )
+
+
+def _with_macs(link: AnyLink, macs: Mapping[tuple[str, str], str]) -> AnyLink:
+    if not isinstance(link, VethLink):
+        return link
+    return replace(
+        link,
+        ends=tuple(
+            replace(end, mac=macs.get((end.node, end.interface), end.mac)) for end in link.ends
+        ),
     )
 
 

@@ -105,6 +105,36 @@ def list_reader(inner: Reader) -> Reader:
     return read_list
 
 
+def record_list_reader(inner: Reader) -> Reader:
+    """Reads a list of mappings; a fault in one of them makes the numbers of the others useless."""
+
+    def read_records(walk: Walk, value: YamlValue, path: Path) -> Any:
+        if isinstance(value, YamlScalar) and value.value is None:
+            return ()
+        items = value.items if isinstance(value, YamlSequence) else [value]
+        read = [inner(walk, item, (*path, number)) for number, item in enumerate(items)]
+        if INVALID in read:
+            walk.broken.add(path)
+        return tuple(item for item in read if item is not INVALID)
+
+    return read_records
+
+
+def word_reader(text: Reader) -> Reader:
+    """Reads a whole number as it is, and a text by its shape."""
+
+    def read_word(walk: Walk, value: YamlValue, path: Path) -> Any:
+        number = value.value if isinstance(value, YamlScalar) else None
+        if isinstance(number, bool):
+            step = f"write {int(number)}"
+            return walk.refuse(value, path, "this is no value", "a number or a text", step)
+        if isinstance(number, int):
+            return number
+        return text(walk, value, path)
+
+    return read_word
+
+
 def choice_reader(choices: type[enum.Enum]) -> Reader:
     by_text = {str(choice.value): choice for choice in choices}
 

@@ -17,8 +17,8 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 
-from linkspan.model.convert import SHORT_FORMS, field_readers, own_first
-from linkspan.model.dhcp import Dhcp, Dns
+from linkspan.model.convert import SHORT_FORMS, TEXT_FORMS, field_readers, kinds_of, own_first
+from linkspan.model.link import VethEnd, VethLink
 from linkspan.model.options_page import options_page
 from linkspan.model.topology import Bridge, Node, NodePort, SocketPort, StaticEntry, Topology
 
@@ -27,12 +27,12 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (Topology, "The lab", "the top of the file"),
     (Bridge, "A bridge", "`bridges: {NAME: …}`"),
-    (Dhcp, "Addresses that a bridge gives away", "`bridges: {NAME: {dhcp: …}}`"),
-    (Dns, "A name server of a bridge", "`bridges: {NAME: {dns: …}}`"),
     (SocketPort, "A socket as a port", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),
     (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),
     (Node, "A node", "`nodes: {NAME: …}`"),
     (NodePort, "An interface of a node", "`nodes: {NODE: {ports: {NAME: …}}}`"),
+    (VethLink, "A wire", "`links: [{kind: veth, …}]`"),
+    (VethEnd, "An end of a wire", "`links: [{kind: veth, ends: […]}]`"),
 )
 """What `reference` documents, in its order: value, heading, where it stands."""
 
@@ -61,6 +61,9 @@ def json_schema() -> dict[str, Any]:
         text["description"] = f"Short for {{{name}: …}}."
         full = definitions.pop(cls.__name__)
         definitions[cls.__name__] = {"anyOf": [text, full]}
+    for cls, (pattern, _) in TEXT_FORMS.items():
+        full = definitions.pop(cls.__name__)
+        definitions[cls.__name__] = {"anyOf": [{"type": "string", "pattern": pattern}, full]}
     for name in ("Bridge", "Node"):
         definitions[name] = {**definitions[name], "type": ["object", "null"]}
     return {"$schema": DIALECT, "title": "A linkspan lab", **schema}
@@ -70,7 +73,7 @@ def reference() -> str:
     """The page `docs/file.md`: every field with type, default and meaning."""
     parts = [
         "# The file\n",
-        "<!-- Generated from src/linkspan/model/{topology,dhcp,*_options}.py. -->\n",
+        "<!-- Generated from src/linkspan/model/{topology,bridge_options,port_options}.py. -->\n",
         "A lab is one YAML 1.2 file. Nothing in it is ignored: a key that is not listed here is a",
         "mistake. Mappings without a value are empty (`br0:`), and a list of one may be written",
         "without brackets. The same as JSON Schema: [linkspan.schema.json](linkspan.schema.json).",
@@ -117,7 +120,7 @@ def _unwrapped(annotation: Any) -> tuple[Any, tuple[msgspec.Meta, ...]]:
     if origin is Annotated:
         inner, metas = _unwrapped(arguments[0])
         return inner, (*arguments[1:], *metas)
-    if origin in (Union, types.UnionType):
+    if origin in (Union, types.UnionType) and int not in arguments:
         (argument,) = (one for one in arguments if one is not type(None))
         return _unwrapped(argument)
     return annotation, ()
@@ -133,11 +136,15 @@ def _type_words(annotation: Any) -> str:
     if origin is dict:
         (shape,) = (meta.extra["shape"] for meta in _unwrapped(arguments[0])[1] if meta.extra)
         keys = _KEY_WORDS.get(shape, "names")
-        return f"mapping of {keys} to: {_type_words(arguments[1])}"
+        inner, _ = _unwrapped(arguments[1])
+        is_text = get_origin(inner) is not None
+        return f"mapping of {keys} to: {'text or number' if is_text else _heading(inner)}"
+    if origin is tuple and (kinds := kinds_of(arguments[0])):
+        return "list of: " + ", ".join(_heading(kind) for kind in kinds.values())
+    if origin is tuple and arguments[0] in [cls for cls, _, _ in SECTIONS]:
+        return f"list of: {_heading(arguments[0])}"
     if origin is tuple:
         return f"{_type_words(arguments[0])}, or a list of them"
-    if issubclass(inner, msgspec.Struct):
-        return _heading(inner)
     if issubclass(inner, enum.Enum):
         return ", ".join(f"`{choice.value}`" for choice in inner)
     limits = [meta for meta in metas if meta.ge is not None]

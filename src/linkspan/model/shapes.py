@@ -22,6 +22,10 @@ Address: TypeAlias = IPv4Address | IPv6Address
 _LAB = re.compile("[a-z0-9][a-z0-9-]{0,30}")
 _NODE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile("[0-9]{1,3}")
+_SETTING_STEP = re.compile("[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
+
+_SLASHES_AND_DOTS: Final = {ord("."): "/", ord("/"): "."}
+_EVERY_INTERFACE: Final = ("all", "default")
 
 _GROUP_PREFIX: Final = b"\x01\x80\xc2\x00\x00"
 _GROUPS_TAKEN: Final = (1, 2, 3)
@@ -217,53 +221,49 @@ def _refuse_special(found: Address) -> None:
             raise UnfitError(f"is {kind}", "the address of a host", "choose another address")
 
 
-def port_address(text: str) -> str:
-    """An address as `address`, or the word `dhcp`."""
-    return text if text == "dhcp" else address(text)
-
-
-def ipv4(text: str) -> str:
-    """An IPv4 address without prefix length, in canonical form."""
-    found = _parse_ip(text, "an address such as 192.168.122.10")
-    if found.version != 4:
-        raise UnfitError("is not an IPv4 address", "such as 192.168.122.10", "correct the address")
-    _refuse_special(found)
-    return str(found)
-
-
-def router(text: str) -> str:
-    """An IPv4 address, or the word `none`."""
-    return text if text == "none" else ipv4(text)
-
-
-def address_range(text: str) -> str:
-    """A range of IPv4 addresses, `FIRST-LAST` in canonical form."""
-    first, dash, last = (part.strip() for part in text.partition("-"))
-    if not dash:
-        example = "a range such as 192.168.122.2-192.168.122.254"
-        raise UnfitError("is not a range", example, "write the first and the last address")
-    first, last = ipv4(first), ipv4(last)
-    if int(IPv4Address(first)) > int(IPv4Address(last)):
-        raise UnfitError("ends before it begins", f"{last}-{first}", f"write {last}-{first}")
-    return f"{first}-{last}"
-
-
-def domain(text: str) -> str:
-    """A domain: labels of RFC 1123 in lower case, with dots between them."""
-    if len(text) > 253 or not all(_NODE.fullmatch(part) for part in text.split(".")):
-        raise UnfitError(
-            "is not a domain",
-            "lower-case letters, digits and inner hyphens, with dots between the labels",
-            "choose another domain, such as lab",
-        )
-    return text
-
-
 def reference(text: str) -> str:
     """A name that stands elsewhere in the file; whether it does, the whole file says."""
     if not text:
         raise UnfitError("is empty", "a name", "write the name of what is meant")
     return text
+
+
+def setting_name(text: str) -> str:
+    """A sysctl of a network namespace, such as `net.ipv4.ip_forward`, with dots.
+
+    As in sysctl(8), a slash stands for a dot in a name that is written with dots, and the other
+    way round. Settings of a single interface are refused: they go and come with it.
+    """
+    first = next((sign for sign in text if sign in "./"), ".")
+    if first == "/":
+        text = text.translate(_SLASHES_AND_DOTS)
+    steps = text.split(".")
+    if steps[0] != "net" or len(steps) < 3 or not all(map(_SETTING_STEP.fullmatch, steps)):
+        raise UnfitError(
+            "is no setting of a node's network",
+            "a name below net, such as net.ipv4.ip_forward",
+            "correct the name",
+        )
+    if steps[2] in ("conf", "neigh") and len(steps) > 3 and steps[3] not in _EVERY_INTERFACE:
+        raise UnfitError(
+            "is a setting of a single interface",
+            f"one of all of them, such as net.{steps[1]}.{steps[2]}.all.…, or of their default",
+            "write all or default instead of the interface",
+        )
+    return text
+
+
+def setting_path(name: str) -> str:
+    """The path of a setting below /proc/sys: `net/ipv4/ip_forward`."""
+    return name.translate(_SLASHES_AND_DOTS)
+
+
+def setting_text(text: str) -> str:
+    """The value of a sysctl: words in one line."""
+    words = text.split()
+    if not words or "\n" in text.strip() or not text.strip().isprintable():
+        raise UnfitError("is no value of a setting", "a word or a number", "correct the value")
+    return " ".join(words)
 
 
 SHAPES: Final[dict[str, Callable[[str], str]]] = {
@@ -274,11 +274,8 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "station": station,
     "group-address": group_address,
     "address": address,
-    "port-address": port_address,
-    "ipv4": ipv4,
-    "router": router,
-    "range": address_range,
-    "domain": domain,
     "gateway": gateway,
     "reference": reference,
+    "setting": setting_name,
+    "setting-text": setting_text,
 }

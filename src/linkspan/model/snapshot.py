@@ -83,6 +83,8 @@ class InterfaceSnapshot(msgspec.Struct, frozen=True):
     addresses: list[str]
     bridge: str | None
     """The bridge whose port is at the other end, where there is one."""
+    peer: str | None = None
+    """The interface at the other end of a wire between two nodes: `b:eth1`."""
 
 
 class NodeSnapshot(msgspec.Struct, frozen=True):
@@ -104,21 +106,6 @@ class LabSnapshot(msgspec.Struct, frozen=True):
     """Seconds since 1970-01-01 UTC at which the lab was brought up."""
     bridges: list[BridgeSnapshot]
     nodes: list[NodeSnapshot]
-
-
-class LeaseSnapshot(msgspec.Struct, frozen=True):
-    """An address that a bridge has lent."""
-
-    bridge: str
-    address: str
-    mac: str | None
-    """None where an IPv6 client does not tell it."""
-    name: str | None
-    """By which the address is known to the bridge's name server."""
-    expires: float | None
-    """Seconds since 1970-01-01 UTC; None for never."""
-    node: str | None
-    """The node of the lab that has that MAC."""
 
 
 class Reach(msgspec.Struct, frozen=True):

@@ -111,6 +111,21 @@ class Uplink(Value, frozen=True):
     options: Options = {}
 
 
+class VethKey(Key, frozen=True):
+    """An end of a wire between two nodes: an interface of a node. The wire is two of these."""
+
+    node: str
+    interface: str
+
+
+class Veth(Value, frozen=True):
+    peer_node: str
+    peer_interface: str
+    """The other end; empty when it is not there, or not what it should be."""
+    mac: str
+    mtu: int
+
+
 class EntryKey(Key, frozen=True):
     """A configured entry of a bridge's FDB."""
 
@@ -181,23 +196,6 @@ class Route(Value, frozen=True):
     kind: str = "unicast"
 
 
-class ServiceKey(Key, frozen=True):
-    """A program that serves an interface of a node, and runs as long as the lab does."""
-
-    program: str
-    """dnsmasq (DHCP and DNS for a bridge) or dhcpcd (asks for an interface's addresses)."""
-    node: str
-    interface: str
-
-
-class Service(Value, frozen=True):
-    text: str
-    """Its configuration."""
-    awaits: tuple[str, ...] = ()
-    """What the interface has when the program has done its first work: an address without prefix
-    length, or `ipv4` or `ipv6` for any of that family."""
-
-
 AnyKey: TypeAlias = (
     NodeKey
     | SettingKey
@@ -205,14 +203,14 @@ AnyKey: TypeAlias = (
     | PortKey
     | SocketKey
     | UplinkKey
+    | VethKey
     | EntryKey
     | AddressKey
     | UpKey
     | RouteKey
-    | ServiceKey
 )
 AnyValue: TypeAlias = (
-    Node | Setting | Bridge | Port | Socket | Uplink | Entry | Address | Up | Route | Service
+    Node | Setting | Bridge | Port | Socket | Uplink | Veth | Entry | Address | Up | Route
 )
 State: TypeAlias = dict[AnyKey, AnyValue]
 
@@ -231,11 +229,13 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (NodeKey(node), BridgeKey(name))
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
+        case VethKey(node=node), Veth(peer_node=peer):
+            return (NodeKey(node), NodeKey(peer)) if peer else (NodeKey(node),)
         case EntryKey(bridge=name), Entry(port=port):
             node, _, interface = port.partition(".")
             found = (PortKey(node, interface), SocketKey(name, port))
             return (BridgeKey(name), *(parent for parent in found if parent in state))
-        case ((AddressKey(node=node) | UpKey(node=node) | ServiceKey(node=node)), _):
+        case ((AddressKey(node=node) | UpKey(node=node)), _):
             return _interface(node, key.interface, state)
         case RouteKey(node=node), Route(interface=str() as interface):
             return _interface(node, interface, state)
@@ -250,8 +250,8 @@ def _interface(node: str, interface: str, state: State) -> tuple[AnyKey, ...]:
     match state.get(BridgeKey(interface)):
         case Bridge(node=place) if place == node:
             return (NodeKey(node), BridgeKey(interface))
-    port = PortKey(node, interface)
-    return (NodeKey(node), port) if port in state else (NodeKey(node),)
+    brought: tuple[AnyKey, ...] = (PortKey(node, interface), VethKey(node, interface))
+    return (NodeKey(node), *(key for key in brought if key in state))
 
 
 def encode(state: State) -> bytes:

@@ -8,8 +8,6 @@ without being checked.
 A `Topology` is what the file says and no more: addresses and MACs are in canonical text, a MAC
 that the file leaves out stays None until `names.with_macs` works it out. Keys in the file are the
 field names with hyphens. What can be set on a bridge or a port stands in `model.options`.
-
-Limits come from the kernel, since both engines have to be able to do what the file says.
 """
 
 from __future__ import annotations
@@ -23,23 +21,26 @@ from msgspec import Meta
 
 from linkspan.model.base import Engine, Value
 from linkspan.model.bridge_options import BridgeOptions
-from linkspan.model.dhcp import BY_DHCP, Dhcp, Dns
+from linkspan.model.link import AnyLink, VethEnd, VethLink
 from linkspan.model.port_options import PortOptions
+from linkspan.model.texts import (
+    AddressText,
+    GatewayText,
+    InterfaceName,
+    MacText,
+    Mtu,
+    NodeName,
+    Reference,
+    SettingName,
+    SettingText,
+    StationText,
+)
 
 HOST: Final = "host"
 """The node that every lab has without declaring it."""
 
 MOST_PORTS: Final = 1023
 """Ports of one bridge: BR_MAX_PORTS is 1 << 10, and 0 is not used (net/bridge/br_private.h)."""
-
-SMALLEST_MTU: Final = 68
-"""ETH_MIN_MTU (include/uapi/linux/if_ether.h); RFC 791 calls for it of every IPv4 link."""
-
-LARGEST_MTU: Final = 65521
-"""A tap's 65535 less its 14 bytes of Ethernet header (MAX_MTU, drivers/net/tun.c)."""
-
-IPV6_MTU: Final = 1280
-"""What IPv6 requires of every link (RFC 8200, clause 5)."""
 
 
 class Cache(enum.Enum):
@@ -73,59 +74,6 @@ class SocketKind(enum.Enum):
 LabName = Annotated[
     str, Meta(pattern="^[a-z0-9][a-z0-9-]{0,30}$", extra={"shape": "lab"}, examples=["demo"])
 ]
-NodeName = Annotated[
-    str, Meta(pattern="^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", extra={"shape": "node"})
-]
-InterfaceName = Annotated[
-    str,
-    Meta(min_length=1, max_length=15, pattern=r"^[^/:%\s]+$", extra={"shape": "interface"}),
-]
-MacText = Annotated[
-    str,
-    Meta(
-        pattern="^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$",
-        extra={"shape": "mac"},
-        examples=["52:54:00:12:34:56"],
-    ),
-]
-StationText = Annotated[
-    str,
-    Meta(
-        pattern="^[0-9a-fA-F]{2}([:-]?[0-9a-fA-F]{2}){5}$",
-        extra={"shape": "station"},
-        examples=["52:54:00:12:34:56"],
-    ),
-]
-"""A MAC address that is somebody's, in the FDB."""
-
-AddressText = Annotated[
-    str,
-    Meta(
-        pattern="^[0-9a-fA-F.:]+/[0-9]{1,3}$",
-        extra={"shape": "address"},
-        examples=["192.168.57.2/24", "fd00:57::2/64"],
-    ),
-]
-PortAddressText = Annotated[
-    str,
-    Meta(
-        pattern="^([0-9a-fA-F.:]+/[0-9]{1,3}|dhcp)$",
-        extra={"shape": "port-address"},
-        examples=["192.168.57.2/24", "fd00:57::2/64", "dhcp"],
-    ),
-]
-GatewayText = Annotated[
-    str,
-    Meta(
-        pattern="^[0-9a-fA-F.:]+$",
-        extra={"shape": "gateway"},
-        examples=["192.168.57.1", "fd00:57::1"],
-    ),
-]
-Reference = Annotated[str, Meta(min_length=1, extra={"shape": "reference"})]
-"""The name of something that the file declares elsewhere; checked where all names are known."""
-
-Mtu = Annotated[int, Meta(ge=SMALLEST_MTU, le=LARGEST_MTU)]
 
 
 class SocketPort(PortOptions, frozen=True, kw_only=True):
@@ -142,12 +90,8 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
 
     bridge: Annotated[Reference, Meta(description="The bridge that the interface is on.")]
     address: Annotated[
-        tuple[PortAddressText, ...],
-        Meta(
-            description="IPv4 and IPv6 addresses of the interface, each with its prefix length; "
-            "`dhcp` has the network give it some: by DHCP, and in IPv6 also by router "
-            "advertisement."
-        ),
+        tuple[AddressText, ...],
+        Meta(description="IPv4 and IPv6 addresses of the interface, each with its prefix length."),
     ] = ()
     mac: Annotated[
         MacText | None,
@@ -157,16 +101,6 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
         Mtu | None,
         Meta(description="Largest packet in bytes; that of the bridge when left out."),
     ] = None
-
-    @property
-    def fixed(self) -> tuple[str, ...]:
-        """The addresses that the file gives it."""
-        return tuple(text for text in self.address if text != BY_DHCP)
-
-    @property
-    def asks(self) -> bool:
-        """Whether it gets addresses from the network."""
-        return BY_DHCP in self.address
 
 
 class StaticEntry(Value, frozen=True, kw_only=True):
@@ -224,12 +158,6 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
     mtu: Annotated[
         Mtu, Meta(description="Largest packet in bytes, also of ports that say nothing else.")
     ] = 1500
-    dhcp: Annotated[
-        Dhcp | None, Meta(description="Addresses that the bridge gives away; none: no DHCP server.")
-    ] = None
-    dns: Annotated[
-        Dns | None, Meta(description="Name server on the bridge; none: no name server.")
-    ] = None
     ports: Annotated[
         dict[InterfaceName, SocketPort],
         Meta(description="Further ports: sockets that programs such as QEMU connect to."),
@@ -258,6 +186,10 @@ class Node(Value, frozen=True, kw_only=True):
         tuple[GatewayText, ...],
         Meta(description="Next hop of the default route, at most one per address family."),
     ] = ()
+    sysctls: Annotated[
+        dict[SettingName, int | SettingText],
+        Meta(description="Settings of the node's network, such as `net.ipv4.ip_forward: 1`."),
+    ] = {}
 
 
 class Topology(Value, frozen=True, kw_only=True):
@@ -278,12 +210,36 @@ class Topology(Value, frozen=True, kw_only=True):
         dict[NodeName, Node],
         Meta(description="The nodes by name; `host` is there without being declared."),
     ] = {}
+    links: Annotated[
+        tuple[AnyLink, ...],
+        Meta(description="Wires between nodes, such as `a:eth1 -- b:eth1`."),
+    ] = ()
 
-    def links(self) -> Iterator[tuple[str, str, NodePort]]:
+    def node_ports(self) -> Iterator[tuple[str, str, NodePort]]:
         """Every interface that is a port of a bridge: node, interface, port, in file order."""
         for node_name, node in self.nodes.items():
             for interface, port in node.ports.items():
                 yield node_name, interface, port
+
+    def wires(self) -> Iterator[tuple[int, VethLink]]:
+        """Every link that is a veth pair with two ends, and its place in the list."""
+        for number, link in enumerate(self.links):
+            if isinstance(link, VethLink) and len(link.ends) == 2:
+                yield number, link
+
+    def wire_ends(self) -> Iterator[tuple[VethEnd, VethEnd, VethLink]]:
+        """Every end of a wire with the one at its other side."""
+        for _, link in self.wires():
+            first, second = link.ends
+            yield first, second, link
+            yield second, first, link
+
+    def stations(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Every interface that is no bridge's own: node, interface, addresses."""
+        for node, interface, port in self.node_ports():
+            yield node, interface, port.address
+        for end, _, _ in self.wire_ends():
+            yield end.node, end.interface, end.address
 
     def mtu_of(self, port: NodePort) -> int:
         """The MTU of an interface in bytes: its own, or that of its bridge."""

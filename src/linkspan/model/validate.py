@@ -14,8 +14,8 @@ from linkspan.model.flaw import MOST_FAULTS, Flaw, brief, label, names_of, resem
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
-from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
 from linkspan.model.validate_fdb import static_entries
+from linkspan.model.validate_links import interfaces_of_links, settings, wires
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 
 
@@ -38,7 +38,7 @@ def _something_to_build(topology: Topology) -> Iterator[Flaw]:
 def _references(topology: Topology) -> Iterator[Flaw]:
     """Bridges that ports name, nodes that bridges name."""
     meant: dict[str, str] = {}
-    for node, interface, port in topology.links():
+    for node, interface, port in topology.node_ports():
         path: Path = ("nodes", node, "ports", interface, "bridge")
         if port.bridge not in topology.bridges:
             # One error shows no more of them, and looking for what was meant is slow.
@@ -89,7 +89,7 @@ def _host_is_a_host(topology: Topology) -> Iterator[Flaw]:
 
 def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
     """A bridge is an interface of its node too; labels of ports are unique on their bridge."""
-    for node, interface, _ in topology.links():
+    for node, interface, _ in topology.node_ports():
         bridge = topology.bridges.get(interface)
         if bridge is not None and bridge.node == node:
             yield Flaw(
@@ -103,7 +103,7 @@ def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
             )
     labels = {
         (port.bridge, f"{node}.{interface}"): (node, interface)
-        for node, interface, port in topology.links()
+        for node, interface, port in topology.node_ports()
     }
     for name, bridge in topology.bridges.items():
         for socket in bridge.ports:
@@ -121,7 +121,7 @@ def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
 
 def _number_of_ports(topology: Topology) -> Iterator[Flaw]:
     ports = {name: len(bridge.ports) for name, bridge in topology.bridges.items()}
-    for _, _, port in topology.links():
+    for _, _, port in topology.node_ports():
         if port.bridge in ports:
             ports[port.bridge] += 1
     for name, number in ports.items():
@@ -150,11 +150,11 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     macs,
     addresses,
     gateways,
-    dhcp_offers,
-    fixed_leases,
-    name_servers,
     static_entries,
     engines,
     options_of_engines,
     options_together,
+    wires,
+    interfaces_of_links,
+    settings,
 )

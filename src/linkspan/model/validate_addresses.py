@@ -12,30 +12,36 @@ from ipaddress import ip_address
 
 import msgspec
 
-from linkspan.model.dhcp import BY_DHCP
 from linkspan.model.flaw import Flaw, brief, label, names_of
 from linkspan.model.position import Path
 from linkspan.model.shapes import Interface, parse_interface
-from linkspan.model.topology import IPV6_MTU, Topology
+from linkspan.model.texts import IPV6_MTU
+from linkspan.model.topology import Topology
 
 
 def macs(topology: Topology) -> Iterator[Flaw]:
-    """One bridge, one owner of each MAC; the bridge's own counts."""
+    """One bridge or wire, one owner of each MAC; the bridge's own counts."""
     owners: dict[tuple[str, str], Path] = {}
     declared: list[tuple[str, str, Path]] = [
-        (name, bridge.mac, ("bridges", name, "mac"))
+        (_on(name), bridge.mac, ("bridges", name, "mac"))
         for name, bridge in topology.bridges.items()
         if bridge.mac
     ]
-    for node, interface, port in topology.links():
+    for node, interface, port in topology.node_ports():
         if port.mac:
-            declared.append((port.bridge, port.mac, ("nodes", node, "ports", interface, "mac")))
-    for name, mac, path in declared:
-        first = owners.setdefault((name, mac), path)
+            path: Path = ("nodes", node, "ports", interface, "mac")
+            declared.append((_on(port.bridge), port.mac, path))
+    for number, link in topology.wires():
+        for place, end in enumerate(link.ends):
+            if end.mac:
+                path = ("links", number, "ends", place, "mac")
+                declared.append((label(path[:2]), end.mac, path))
+    for segment, mac, path in declared:
+        first = owners.setdefault((segment, mac), path)
         if first is not path:
             yield Flaw(
                 path,
-                f"{label(path[:-1])}: {mac} is on bridge {brief(name)} already",
+                f"{label(path[:-1])}: {mac} is on {segment} already",
                 expected="an address of its own",
                 found=f"{label(first[:-1])} has it at {{also}}",
                 next_step="change one of the two, or leave mac out",
@@ -44,11 +50,12 @@ def macs(topology: Topology) -> Iterator[Flaw]:
 
 
 class _Addressed(msgspec.Struct, frozen=True):
-    """One address of one interface: on which stack and on which bridge it is."""
+    """One address of one interface: on which stack and on which segment it is."""
 
     address: Interface
     node: str
-    bridge: str
+    segment: str
+    """The bridge or the link, in words."""
     path: Path
     mtu: int
 
@@ -57,15 +64,23 @@ def _addressed(topology: Topology) -> Iterator[_Addressed]:
     for name, bridge in topology.bridges.items():
         for index, text in enumerate(bridge.address):
             path: Path = ("bridges", name, "address", index)
-            yield _Addressed(parse_interface(text), bridge.node, name, path, bridge.mtu)
-    for node, interface, port in topology.links():
+            yield _Addressed(parse_interface(text), bridge.node, _on(name), path, bridge.mtu)
+    for node, interface, port in topology.node_ports():
         carrier = topology.bridges.get(port.bridge)
         mtu = port.mtu or (carrier.mtu if carrier else IPV6_MTU)
         for index, text in enumerate(port.address):
-            if text == BY_DHCP:
-                continue
             path = ("nodes", node, "ports", interface, "address", index)
-            yield _Addressed(parse_interface(text), node, port.bridge, path, mtu)
+            yield _Addressed(parse_interface(text), node, _on(port.bridge), path, mtu)
+    for number, link in topology.wires():
+        for place, end in enumerate(link.ends):
+            for index, text in enumerate(end.address):
+                path = ("links", number, "ends", place, "address", index)
+                on = label(path[:2])
+                yield _Addressed(parse_interface(text), end.node, on, path, link.mtu)
+
+
+def _on(bridge: str) -> str:
+    return f"bridge {brief(bridge)}"
 
 
 def addresses(topology: Topology) -> Iterator[Flaw]:
@@ -73,12 +88,12 @@ def addresses(topology: Topology) -> Iterator[Flaw]:
     owners: dict[tuple[str, int, int], Path] = {}
     stacks: defaultdict[tuple[str, int], list[_Addressed]] = defaultdict(list)
     for entry in _addressed(topology):
-        version, on = entry.address.version, brief(entry.bridge)
-        first = owners.setdefault((entry.bridge, version, int(entry.address.ip)), entry.path)
+        version = entry.address.version
+        first = owners.setdefault((entry.segment, version, int(entry.address.ip)), entry.path)
         if first is not entry.path:
             yield Flaw(
                 entry.path,
-                f"{_owner(entry.path)}: {entry.address.ip} is on bridge {on} already",
+                f"{_owner(entry.path)}: {entry.address.ip} is on {entry.segment} already",
                 expected="an address of its own",
                 found=f"{_owner(first)} has it at {{also}}",
                 next_step="change one of the two",
@@ -97,7 +112,7 @@ def addresses(topology: Topology) -> Iterator[Flaw]:
 
 
 def _overlaps(entries: list[_Addressed]) -> Iterator[Flaw]:
-    """Networks of one stack that overlap though they are on different bridges.
+    """Networks of one stack that overlap though they are on different bridges or links.
 
     Prefixes nest or are disjoint; sorted by begin and size, `around` holds those that the
     present one is inside of.
@@ -109,13 +124,13 @@ def _overlaps(entries: list[_Addressed]) -> Iterator[Flaw]:
             network.network_address
         ):
             around.pop()
-        other = next((outer for outer in around if outer.bridge != entry.bridge), None)
+        other = next((outer for outer in around if outer.segment != entry.segment), None)
         if other is not None:
             yield Flaw(
                 entry.path,
                 f"{_owner(entry.path)}: {network} overlaps {other.address.network} on node "
                 f"{brief(entry.node)}",
-                expected="networks of their own on different bridges, so that routes are clear",
+                expected="networks of their own on different segments, so that routes are clear",
                 found=f"{other.address} of {_owner(other.path)} at {{also}}",
                 next_step="choose another network for one of the two",
                 also=other.path,
@@ -126,7 +141,7 @@ def _overlaps(entries: list[_Addressed]) -> Iterator[Flaw]:
 def _by_network(entry: _Addressed) -> tuple[int, int, bool]:
     network = entry.address.network
     # Of equal networks, the bridge's own comes first: the fault belongs to what was added to it.
-    return int(network.network_address), network.prefixlen, entry.path[0] == "nodes"
+    return int(network.network_address), network.prefixlen, entry.path[0] != "bridges"
 
 
 def gateways(topology: Topology) -> Iterator[Flaw]:
@@ -134,7 +149,12 @@ def gateways(topology: Topology) -> Iterator[Flaw]:
     for name, node in topology.nodes.items():
         if not node.gateway:
             continue
-        own = [parse_interface(text) for port in node.ports.values() for text in port.fixed]
+        own = [
+            parse_interface(text)
+            for place, _, addresses in topology.stations()
+            if place == name
+            for text in addresses
+        ]
         own += [
             parse_interface(text)
             for bridge in topology.bridges.values()
@@ -142,8 +162,9 @@ def gateways(topology: Topology) -> Iterator[Flaw]:
             for text in bridge.address
         ]
         first: dict[int, Path] = {}
-        needs: tuple[Path, ...] = tuple(
-            ("nodes", name, "ports", interface, "address") for interface in node.ports
+        needs: tuple[Path, ...] = (
+            ("links",),
+            *(("nodes", name, "ports", interface, "address") for interface in node.ports),
         )
         for index, text in enumerate(node.gateway):
             gateway = ip_address(text)

@@ -19,7 +19,7 @@ def static_entries(topology: Topology) -> Iterator[Flaw]:
     whole = with_macs(topology)
     places: dict[str, tuple[str, Path]] = {
         port_name(node, interface): (port.bridge, ("nodes", node, "ports", interface))
-        for node, interface, port in topology.links()
+        for node, interface, port in topology.node_ports()
     }
     for name, bridge in whole.bridges.items():
         own = [*bridge.ports, *(port for port, (on, _) in places.items() if on == name)]

@@ -101,7 +101,7 @@ def _all_options(
         yield ("bridges", name), bridge, bridge
         for socket, port in bridge.ports.items():
             yield ("bridges", name, "ports", socket), port, bridge
-    for node, interface, link in topology.links():
+    for node, interface, link in topology.node_ports():
         if link.bridge in topology.bridges:
             path: Path = ("nodes", node, "ports", interface)
             yield path, link, topology.bridges[link.bridge]

@@ -12,11 +12,10 @@ from collections.abc import Iterator
 from linkspan.model.base import Engine
 from linkspan.model.kernel_options import options_of
 from linkspan.model.names import with_macs
+from linkspan.model.shapes import setting_path
 from linkspan.model.state import (
     Address,
     AddressKey,
-    AnyKey,
-    AnyValue,
     Bridge,
     BridgeKey,
     Entry,
@@ -27,23 +26,22 @@ from linkspan.model.state import (
     PortKey,
     Route,
     RouteKey,
+    Setting,
+    SettingKey,
     Socket,
     SocketKey,
     State,
     Up,
     UpKey,
 )
-from linkspan.model.topology import HOST, NodePort, Topology
-from linkspan.model.topology import Bridge as DeclaredBridge
-from linkspan.plan.services import services
+from linkspan.model.topology import HOST, Topology
+from linkspan.plan.desired_links import Fact, links
 
 DEFAULT_ROUTES = {4: "0.0.0.0/0", 6: "::/0"}
 """Destinations of default routes by IP version."""
 
 DEFAULT_METRICS = {4: 0, 6: 1024}
 """Metric of a route that names none (IP6_RT_PRIO_USER, include/net/ip6_route.h)."""
-
-Fact = tuple[AnyKey, AnyValue]
 
 
 def desired(topology: Topology) -> State:
@@ -55,9 +53,9 @@ def desired(topology: Topology) -> State:
             *_bridges(whole),
             *_ports(whole),
             *_entries(whole),
+            *links(whole),
             *_addresses(whole),
             *_routes(whole),
-            *services(whole),
         ]
     )
 
@@ -66,6 +64,8 @@ def _nodes(topology: Topology) -> Iterator[Fact]:
     yield NodeKey(HOST), Node(kind="host")
     for name, node in topology.nodes.items():
         yield NodeKey(name), Node(kind=node.kind.value)
+        for setting, value in node.sysctls.items():
+            yield SettingKey(name, setting_path(setting)), Setting(text=str(value))
 
 
 def _bridges(topology: Topology) -> Iterator[Fact]:
@@ -90,7 +90,7 @@ def _bridges(topology: Topology) -> Iterator[Fact]:
 
 
 def _ports(topology: Topology) -> Iterator[Fact]:
-    for node, interface, port in topology.links():
+    for node, interface, port in topology.node_ports():
         yield (
             PortKey(node, interface),
             Port(
@@ -114,8 +114,8 @@ def _addresses(topology: Topology) -> Iterator[Fact]:
         for address in bridge.address:
             yield AddressKey(bridge.node, name, address), Address()
         yield UpKey(bridge.node, name), Up(up=bridge.up)
-    for node, interface, port in topology.links():
-        for address in port.fixed:
+    for node, interface, addresses in topology.stations():
+        for address in addresses:
             yield AddressKey(node, interface, address), Address()
         yield UpKey(node, interface), Up(up=True)
 
@@ -131,12 +131,12 @@ def _routes(topology: Topology) -> Iterator[Fact]:
 def _towards(topology: Topology, node: str, gateway: str) -> str | None:
     """The interface of a node in whose network a gateway lies."""
     address = ipaddress.ip_address(gateway)
-    interfaces: dict[str, DeclaredBridge | NodePort] = {
-        **{name: bridge for name, bridge in topology.bridges.items() if bridge.node == node},
-        **topology.nodes[node].ports,
+    interfaces = {
+        **{name: each.address for name, each in topology.bridges.items() if each.node == node},
+        **{name: addresses for place, name, addresses in topology.stations() if place == node},
     }
-    for name, declared in interfaces.items():
-        for text in declared.fixed if isinstance(declared, NodePort) else declared.address:
+    for name, addresses in interfaces.items():
+        for text in addresses:
             if address in ipaddress.ip_interface(text).network:
                 return name
     return None

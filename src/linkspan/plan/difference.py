@@ -37,7 +37,6 @@ from linkspan.model.state import (
     Port,
     PortKey,
     RouteKey,
-    ServiceKey,
     SettingKey,
     Socket,
     SocketKey,
@@ -46,6 +45,8 @@ from linkspan.model.state import (
     UpKey,
     Uplink,
     UplinkKey,
+    Veth,
+    VethKey,
     parents,
 )
 from linkspan.plan.change import Change
@@ -57,11 +58,11 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     SocketKey,
     PortKey,
     UplinkKey,
+    VethKey,
     EntryKey,
     AddressKey,
     UpKey,
     RouteKey,
-    ServiceKey,
 )
 RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""
@@ -72,6 +73,7 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Port: ("engine",),
     Uplink: ("engine",),
     Socket: ("kind",),
+    Veth: ("peer_node", "peer_interface"),
 }
 """Fields that can't be changed: a thing with another value there has to be made anew."""
 
@@ -184,7 +186,7 @@ def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, ...], ...]:
     match key, value:
         case BridgeKey(bridge=name), Bridge(node=node):
             return ((node, name),)
-        case PortKey(node=node, interface=name), _:
+        case ((PortKey(node=node, interface=name) | VethKey(node=node, interface=name)), _):
             return ((node, name),)
         case AddressKey(), _:
             return (key.place,)

@@ -26,13 +26,13 @@ from linkspan.model.state import (
     PortKey,
     Route,
     RouteKey,
-    Service,
-    ServiceKey,
     SettingKey,
     SocketKey,
     Up,
     UpKey,
     UplinkKey,
+    Veth,
+    VethKey,
 )
 
 
@@ -70,6 +70,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "make {interface} of {node} a port of {bridge}",
         "release {interface} of {node} from {bridge}",
     ),
+    VethKey: Wording(
+        "{interface} of {node}",
+        "make {interface} in {node}, wired to {far}",
+        "remove {interface} from {node}, which was wired to {far}",
+    ),
     EntryKey: Wording(
         "entry {mac} of {bridge}",
         "add {mac} at {port} to the FDB of {bridge}",
@@ -89,11 +94,6 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "route {destination} of {node}",
         "route {destination} of {node} {way}",
         "delete the route {destination} of {node} {way}",
-    ),
-    ServiceKey: Wording(
-        "{program} of {interface} of {node}",
-        "start {program} for {interface} of {node}",
-        "stop {program} for {interface} of {node}",
     ),
 }
 
@@ -125,6 +125,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
         case PortKey(node=node), Port(bridge=bridge):
             fields["on"] = bridge or "no bridge"
             fields["places"] = f"{node} and {bridge}" if bridge else node
+        case VethKey(), Veth(peer_node=peer, peer_interface=interface):
+            fields["far"] = f"{interface} of {peer}" if peer else "nothing of the lab"
         case UpKey(), Up(up=up):
             fields["state"] = "up" if up else "down"
         case RouteKey(), Route(gateway=gateway, interface=interface, kind=kind):
@@ -135,8 +137,6 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
 
 
 def _differences(before: AnyValue, after: AnyValue) -> list[str]:
-    if isinstance(before, Service) and isinstance(after, Service):
-        return _lines(before.text, after.text)
     old, new = _flat(before), _flat(after)
     defaults = BY_NAME[OptionScope.BRIDGE if isinstance(after, Bridge) else OptionScope.PORT]
 
@@ -151,15 +151,6 @@ def _differences(before: AnyValue, after: AnyValue) -> list[str]:
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
-
-
-def _lines(before: str, after: str) -> list[str]:
-    """What lines of a configuration come and go."""
-    old, new = before.splitlines(), after.splitlines()
-    return [
-        *(f"with {line}" for line in new if line not in old),
-        *(f"without {line}" for line in old if line not in new),
-    ] or ["its lines in another order"]
 
 
 def _flat(value: AnyValue) -> dict[str, Any]:

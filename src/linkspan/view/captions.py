@@ -141,7 +141,8 @@ def hanging_from(lab: LabSnapshot, bridge: BridgeSnapshot, port: PortSnapshot) -
 def interface_lines(interface: InterfaceSnapshot) -> list[str]:
     state = interface_state(interface)
     name = interface.name if state == "up" else f"{interface.name} ({state})"
-    return [name, *(worth_showing(interface.addresses) or ["no address"]), interface.mac]
+    wire = [f"-- {interface.peer}"] if interface.peer else []
+    return [name, *wire, *(worth_showing(interface.addresses) or ["no address"]), interface.mac]
 
 
 def _rest_lines(lab: LabSnapshot, node: NodeSnapshot, shown: set[str]) -> list[str]:
@@ -156,7 +157,8 @@ def _rest_lines(lab: LabSnapshot, node: NodeSnapshot, shown: set[str]) -> list[s
         elif interface.bridge:
             where = f"on {interface.bridge}"
         else:
-            where = ", ".join(worth_showing(interface.addresses)) or "no address"
+            wire = [f"-- {interface.peer}"] if interface.peer else []
+            where = ", ".join([*wire, *worth_showing(interface.addresses)]) or "no address"
         state = interface_state(interface)
         lines.append(f"+ {interface.name} {where}" + ("" if state == "up" else f" ({state})"))
     if len(lines) <= LARGEST_REST:

@@ -114,7 +114,7 @@ def addresses_table(lab: LabSnapshot) -> str:
                 [
                     name,
                     interface.name,
-                    interface.bridge,
+                    interface.bridge or (f"-- {interface.peer}" if interface.peer else None),
                     interface.mac,
                     interface_state(interface),
                     Quantity(interface.mtu),

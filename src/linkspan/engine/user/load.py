@@ -18,7 +18,7 @@ from linkspan.engine.netlink import Netlink, Request, set_link, without_ipv6_add
 from linkspan.engine.traffic_control import add_clsact, put_program
 from linkspan.engine.user.devices import open_tap
 from linkspan.engine.user.kernel_maps import CREDIT, MAPS, PORT
-from linkspan.model.topology import LARGEST_MTU
+from linkspan.model.texts import LARGEST_MTU
 from linkspan.wire.ethernet import EtherType
 
 OBJECT: Final = Path(__file__).with_name("kernel_cache.bpf.o")

@@ -43,7 +43,7 @@ from linkspan.engine.user.interfaces import OF_SWITCH, Interfaces, delete_all, n
 from linkspan.engine.user.switch import Switch
 from linkspan.errors import Refusal
 from linkspan.model.names import hashed_mac
-from linkspan.model.topology import LARGEST_MTU
+from linkspan.model.texts import LARGEST_MTU
 from linkspan.sandbox.namespaces import inside
 from linkspan.types import format_mac
 

@@ -1,1 +1,0 @@
-"""Programs that others wrote and that serve a lab: started, supervised, read again."""
