@@ -20,6 +20,7 @@ LAYERS = (
     {"plan"},
     {"sandbox"},
     {"engine"},
+    {"services"},
     {"view"},
     {"interop"},
     {"lab"},

@@ -191,6 +191,24 @@ def fdb(lab: str | None, as_json: bool) -> None:
 
 @cli.command()
 @LAB
+@JSON
+def leases(lab: str | None, as_json: bool) -> None:
+    """List the addresses that a lab's bridges have lent by DHCP."""
+    import time
+
+    from linkspan.lab.find import find_running
+    from linkspan.lab.leases import leases as read_leases
+    from linkspan.view.leases import leases_table
+
+    found = read_leases(find_running(lab))
+    if as_json:
+        _print_json(found)
+    else:
+        click.echo(leases_table(found, time.time()))
+
+
+@cli.command()
+@LAB
 @click.option(
     "--timeout",
     type=click.FloatRange(0.05, 60),

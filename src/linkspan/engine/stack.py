@@ -74,7 +74,7 @@ class Stack:
                 raise Bug(f"no stack can {change.explain()}")
 
     def _add_node(self, node: str) -> None:
-        descriptors = make_node(node, self._site.folder / "etc")
+        descriptors = make_node(node, self._site.folder / "etc", self._site.folder / "nodes" / node)
         self._site.init.call("hold", descriptors, name=node_key(node))
         network = descriptors.pop(NODE_KINDS.index("net"))
         close_all(descriptors)

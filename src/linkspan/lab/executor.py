@@ -19,6 +19,7 @@ from linkspan.model.state import (
     EntryKey,
     Port,
     PortKey,
+    ServiceKey,
     SocketKey,
     State,
     UpKey,
@@ -28,6 +29,7 @@ from linkspan.model.state import (
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import RANKS
+from linkspan.services.running import Services
 
 Progress: TypeAlias = Callable[[int, int, Change], None]
 
@@ -49,6 +51,7 @@ class Executor:
         self._stack = Stack(site)
         self._wires = Wires(site)
         facts = [fact for state in states for fact in state.items()]
+        self._services = Services(site, dict(facts))
         bridges = {
             key.bridge: value
             for key, value in facts
@@ -85,6 +88,7 @@ class Executor:
             except (OSError, Refusal) as error:
                 raise Refusal(f"cannot {change.explain()}: {error}") from None
         self._settle()
+        self._services.settle()
 
     def close(self) -> None:
         """Let go of what the engines hold."""
@@ -105,6 +109,8 @@ class Executor:
                 self._wires.carry_out(change)
             case SocketKey() | EntryKey() as key, _:
                 self._engines[self._bridges[key.bridge]].carry_out(change)
+            case ServiceKey(), _:
+                self._services.carry_out(change)
             case UpKey(interface=name), _ if self._bridges.get(name) == "user":
                 self._stack.carry_out(change)
                 self._engines["user"].carry_out(change)

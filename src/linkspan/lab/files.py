@@ -1,22 +1,32 @@
-"""The files that the nodes of a lab have in their /etc: one copy for the whole lab."""
+"""The files that the nodes of a lab have in their /etc: `hosts` is one for the whole lab,
+`resolv.conf` each node's own.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-from linkspan.model.topology import Topology
+from linkspan.model.topology import HOST, Bridge, Topology
+
+MOST_SERVERS = 3
+"""Name servers that a resolver takes from its file (MAXNS, resolv.conf(5))."""
+
+_NO_SERVER = "# linkspan: no bridge of this node has a name server\n"
 
 
 def write_files(folder: Path, topology: Topology) -> None:
-    """Write the nodes' /etc/hosts and /etc/resolv.conf into a folder that exists. They are
-    written in place, since running nodes have them mounted.
+    """Write the nodes' /etc/hosts and /etc/resolv.conf into a lab's folder. They are written in
+    place, since running nodes have them mounted.
     """
-    (folder / "hosts").write_text(hosts(topology))
-    (folder / "resolv.conf").write_text("# linkspan: this lab has no name server\n")
+    (folder / "etc/hosts").write_text(hosts(topology))
+    for node in {HOST, *topology.nodes}:
+        own = folder / "nodes" / node
+        own.mkdir(parents=True, exist_ok=True)
+        (own / "resolv.conf").write_text(resolv_conf(topology, node))
 
 
 def hosts(topology: Topology) -> str:
-    """The text of /etc/hosts: every address of every node, and of the bridges for theirs."""
+    """The text of /etc/hosts: every fixed address of every node, and of the bridges for theirs."""
     owned = [
         (address, bridge.node) for bridge in topology.bridges.values() for address in bridge.address
     ]
@@ -24,3 +34,26 @@ def hosts(topology: Topology) -> str:
     lines = ["127.0.0.1 localhost", "::1 localhost ip6-localhost ip6-loopback"]
     lines += [f"{address.partition('/')[0]} {node}" for address, node in owned]
     return "\n".join(lines) + "\n"
+
+
+def resolv_conf(topology: Topology, node: str) -> str:
+    """The text of /etc/resolv.conf: the name server of the first bridge that the node is on, or
+    that is on the node, and that has one.
+
+    One bridge's alone, since a resolver takes the first answer and would not ask the others.
+    """
+    for bridge in _bridges_of(topology, node):
+        if bridge.dns and bridge.address:
+            servers = [address.partition("/")[0] for address in bridge.address][:MOST_SERVERS]
+            lines = [f"search {bridge.dns.domain}", *(f"nameserver {one}" for one in servers)]
+            return "\n".join(lines) + "\n"
+    return _NO_SERVER
+
+
+def _bridges_of(topology: Topology, node: str) -> list[Bridge]:
+    declared = topology.nodes.get(node)
+    ports = declared.ports.values() if declared else ()
+    return [
+        *(topology.bridges[port.bridge] for port in ports),
+        *(bridge for bridge in topology.bridges.values() if bridge.node == node),
+    ]

@@ -23,6 +23,7 @@ from typing import Final
 from linkspan.control.lines import Client
 from linkspan.engine.netlink import Netlink
 from linkspan.lab.find import Place
+from linkspan.lab.leases import leased_addresses
 from linkspan.lab.observe import fetch_network, require_topology
 from linkspan.model.snapshot import Reach
 from linkspan.model.topology import HOST, Topology
@@ -81,13 +82,19 @@ def ping(place: Place, timeout: float = 1.0) -> list[Reach]:
     A node without an address can't be probed and can't probe: the result says so.
     """
     topology = require_topology(place)
-    owned = addresses(topology)
     with holder.connect(place.folder) as init:
         _, lab = init.call_for_descriptors("fetch", name="lab")
         try:
-            return run_inside(lab, lambda: _Prober(init, owned, timeout).run())
+            return run_inside(lab, lambda: _probe(init, topology, timeout))
         finally:
             close_all(lab)
+
+
+def _probe(init: Client, topology: Topology, timeout: float) -> list[Reach]:
+    owned = addresses(topology)
+    for node, leased in leased_addresses(init, topology).items():
+        owned[node] += leased
+    return _Prober(init, owned, timeout).run()
 
 
 def addresses(topology: Topology) -> dict[str, list[str]]:

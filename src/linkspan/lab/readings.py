@@ -13,6 +13,7 @@ from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.state import Node, NodeKey, Setting, SettingKey, State
 from linkspan.plan.current import Fact, kernel_bridges, stacks, wires
 from linkspan.sandbox.namespaces import inside
+from linkspan.services.running import read_services
 
 
 def read_state(site: Site, known: State) -> State:
@@ -30,6 +31,7 @@ def read_state(site: Site, known: State) -> State:
             *read_user(site, nodes),
             *wires(site.lab, nodes),
             *stacks(nodes),
+            *read_services(site),
         ]
     )
 

@@ -15,6 +15,7 @@ from linkspan.lab.find import Place
 from linkspan.lab.life import Life, alive
 from linkspan.lab.notices import notices
 from linkspan.lab.records import Records
+from linkspan.lab.requirements import require
 from linkspan.lab.transaction import Plan, Transaction
 from linkspan.lab.turn import turn
 from linkspan.model.base import Engine
@@ -55,12 +56,12 @@ def up(file: Path, progress: Progress | None = None) -> Up:
     started = time.monotonic()
     topology = load(file)
     chosen, engines = choose(topology)
-    place = Place(topology.name)
+    place, wanted = Place(topology.name), desired(chosen)
     with turn(place.name):
         was_up = place.topology() is not None and place.is_alive
+        require(place, topology, wanted)
         with alive(place, topology.scope) as life:
-            write_files(place.folder / "etc", topology)
-            wanted = desired(chosen)
+            write_files(place.folder, topology)
             done = transaction(place, topology.scope, life, progress).make(wanted)
             why = {
                 name: choice.why
@@ -101,6 +102,7 @@ def preview(file: Path) -> tuple[Plan, list[str]]:
     topology = load(file)
     chosen, _ = choose(topology)
     place, wanted = Place(topology.name), desired(chosen)
+    require(place, topology, wanted)
     if topology.scope is Scope.SANDBOX and not place.is_alive:
         return plan(wanted, {}), notices(chosen)
     with turn(place.name), alive(place, topology.scope) as life:

@@ -18,6 +18,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 import msgspec
 
 from linkspan.model.convert import SHORT_FORMS, TEXT_FORMS, field_readers, kinds_of, own_first
+from linkspan.model.dhcp import Dhcp, Dns
 from linkspan.model.link import VethEnd, VethLink
 from linkspan.model.options_page import options_page
 from linkspan.model.topology import Bridge, Node, NodePort, SocketPort, StaticEntry, Topology
@@ -27,6 +28,8 @@ DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (Topology, "The lab", "the top of the file"),
     (Bridge, "A bridge", "`bridges: {NAME: …}`"),
+    (Dhcp, "Addresses that a bridge gives away", "`bridges: {NAME: {dhcp: …}}`"),
+    (Dns, "A name server of a bridge", "`bridges: {NAME: {dns: …}}`"),
     (SocketPort, "A socket as a port", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),
     (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),
     (Node, "A node", "`nodes: {NAME: …}`"),
@@ -73,7 +76,7 @@ def reference() -> str:
     """The page `docs/file.md`: every field with type, default and meaning."""
     parts = [
         "# The file\n",
-        "<!-- Generated from src/linkspan/model/{topology,bridge_options,port_options}.py. -->\n",
+        "<!-- Generated from src/linkspan/model/{topology,dhcp,*_options}.py. -->\n",
         "A lab is one YAML 1.2 file. Nothing in it is ignored: a key that is not listed here is a",
         "mistake. Mappings without a value are empty (`br0:`), and a list of one may be written",
         "without brackets. The same as JSON Schema: [linkspan.schema.json](linkspan.schema.json).",
@@ -138,13 +141,15 @@ def _type_words(annotation: Any) -> str:
         keys = _KEY_WORDS.get(shape, "names")
         inner, _ = _unwrapped(arguments[1])
         is_text = get_origin(inner) is not None
-        return f"mapping of {keys} to: {'text or number' if is_text else _heading(inner)}"
+        return f"mapping of {keys} to: {'text or number' if is_text else _type_words(arguments[1])}"
     if origin is tuple and (kinds := kinds_of(arguments[0])):
         return "list of: " + ", ".join(_heading(kind) for kind in kinds.values())
     if origin is tuple and arguments[0] in [cls for cls, _, _ in SECTIONS]:
         return f"list of: {_heading(arguments[0])}"
     if origin is tuple:
         return f"{_type_words(arguments[0])}, or a list of them"
+    if issubclass(inner, msgspec.Struct):
+        return _heading(inner)
     if issubclass(inner, enum.Enum):
         return ", ".join(f"`{choice.value}`" for choice in inner)
     limits = [meta for meta in metas if meta.ge is not None]

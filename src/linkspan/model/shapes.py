@@ -221,6 +221,48 @@ def _refuse_special(found: Address) -> None:
             raise UnfitError(f"is {kind}", "the address of a host", "choose another address")
 
 
+def port_address(text: str) -> str:
+    """An address as `address`, or the word `dhcp`."""
+    return text if text == "dhcp" else address(text)
+
+
+def ipv4(text: str) -> str:
+    """An IPv4 address without prefix length, in canonical form."""
+    found = _parse_ip(text, "an address such as 192.168.122.10")
+    if found.version != 4:
+        raise UnfitError("is not an IPv4 address", "such as 192.168.122.10", "correct the address")
+    _refuse_special(found)
+    return str(found)
+
+
+def router(text: str) -> str:
+    """An IPv4 address, or the word `none`."""
+    return text if text == "none" else ipv4(text)
+
+
+def address_range(text: str) -> str:
+    """A range of IPv4 addresses, `FIRST-LAST` in canonical form."""
+    first, dash, last = (part.strip() for part in text.partition("-"))
+    if not dash:
+        example = "a range such as 192.168.122.2-192.168.122.254"
+        raise UnfitError("is not a range", example, "write the first and the last address")
+    first, last = ipv4(first), ipv4(last)
+    if int(IPv4Address(first)) > int(IPv4Address(last)):
+        raise UnfitError("ends before it begins", f"{last}-{first}", f"write {last}-{first}")
+    return f"{first}-{last}"
+
+
+def domain(text: str) -> str:
+    """A domain: labels of RFC 1123 in lower case, with dots between them."""
+    if len(text) > 253 or not all(_NODE.fullmatch(part) for part in text.split(".")):
+        raise UnfitError(
+            "is not a domain",
+            "lower-case letters, digits and inner hyphens, with dots between the labels",
+            "choose another domain, such as lab",
+        )
+    return text
+
+
 def reference(text: str) -> str:
     """A name that stands elsewhere in the file; whether it does, the whole file says."""
     if not text:
@@ -274,6 +316,11 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "station": station,
     "group-address": group_address,
     "address": address,
+    "port-address": port_address,
+    "ipv4": ipv4,
+    "router": router,
+    "range": address_range,
+    "domain": domain,
     "gateway": gateway,
     "reference": reference,
     "setting": setting_name,

@@ -108,6 +108,21 @@ class LabSnapshot(msgspec.Struct, frozen=True):
     nodes: list[NodeSnapshot]
 
 
+class LeaseSnapshot(msgspec.Struct, frozen=True):
+    """An address that a bridge has lent."""
+
+    bridge: str
+    address: str
+    mac: str | None
+    """None where an IPv6 client does not tell it."""
+    name: str | None
+    """By which the address is known to the bridge's name server."""
+    expires: float | None
+    """Seconds since 1970-01-01 UTC; None for never."""
+    node: str | None
+    """The node of the lab that has that MAC."""
+
+
 class Reach(msgspec.Struct, frozen=True):
     """The answer of one probe of `linkspan ping`."""
 

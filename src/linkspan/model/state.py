@@ -196,6 +196,23 @@ class Route(Value, frozen=True):
     kind: str = "unicast"
 
 
+class ServiceKey(Key, frozen=True):
+    """A program that serves an interface of a node, and runs as long as the lab does."""
+
+    program: str
+    """dnsmasq (DHCP and DNS for a bridge) or dhcpcd (asks for an interface's addresses)."""
+    node: str
+    interface: str
+
+
+class Service(Value, frozen=True):
+    text: str
+    """Its configuration."""
+    awaits: tuple[str, ...] = ()
+    """What the interface has when the program has done its first work: an address without prefix
+    length, or `ipv4` or `ipv6` for any of that family."""
+
+
 AnyKey: TypeAlias = (
     NodeKey
     | SettingKey
@@ -208,9 +225,10 @@ AnyKey: TypeAlias = (
     | AddressKey
     | UpKey
     | RouteKey
+    | ServiceKey
 )
 AnyValue: TypeAlias = (
-    Node | Setting | Bridge | Port | Socket | Uplink | Veth | Entry | Address | Up | Route
+    Node | Setting | Bridge | Port | Socket | Uplink | Veth | Entry | Address | Up | Route | Service
 )
 State: TypeAlias = dict[AnyKey, AnyValue]
 
@@ -235,7 +253,7 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             node, _, interface = port.partition(".")
             found = (PortKey(node, interface), SocketKey(name, port))
             return (BridgeKey(name), *(parent for parent in found if parent in state))
-        case ((AddressKey(node=node) | UpKey(node=node)), _):
+        case ((AddressKey(node=node) | UpKey(node=node) | ServiceKey(node=node)), _):
             return _interface(node, key.interface, state)
         case RouteKey(node=node), Route(interface=str() as interface):
             return _interface(node, interface, state)

@@ -52,6 +52,14 @@ AddressText = Annotated[
         examples=["192.168.57.2/24", "fd00:57::2/64"],
     ),
 ]
+PortAddressText = Annotated[
+    str,
+    Meta(
+        pattern="^([0-9a-fA-F.:]+/[0-9]{1,3}|dhcp)$",
+        extra={"shape": "port-address"},
+        examples=["192.168.57.2/24", "fd00:57::2/64", "dhcp"],
+    ),
+]
 GatewayText = Annotated[
     str,
     Meta(

@@ -21,6 +21,7 @@ from msgspec import Meta
 
 from linkspan.model.base import Engine, Value
 from linkspan.model.bridge_options import BridgeOptions
+from linkspan.model.dhcp import BY_DHCP, Dhcp, Dns
 from linkspan.model.link import AnyLink, VethEnd, VethLink
 from linkspan.model.port_options import PortOptions
 from linkspan.model.texts import (
@@ -30,6 +31,7 @@ from linkspan.model.texts import (
     MacText,
     Mtu,
     NodeName,
+    PortAddressText,
     Reference,
     SettingName,
     SettingText,
@@ -90,8 +92,12 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
 
     bridge: Annotated[Reference, Meta(description="The bridge that the interface is on.")]
     address: Annotated[
-        tuple[AddressText, ...],
-        Meta(description="IPv4 and IPv6 addresses of the interface, each with its prefix length."),
+        tuple[PortAddressText, ...],
+        Meta(
+            description="IPv4 and IPv6 addresses of the interface, each with its prefix length; "
+            "`dhcp` has the network give it some: by DHCP, and in IPv6 also by router "
+            "advertisement."
+        ),
     ] = ()
     mac: Annotated[
         MacText | None,
@@ -101,6 +107,16 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
         Mtu | None,
         Meta(description="Largest packet in bytes; that of the bridge when left out."),
     ] = None
+
+    @property
+    def fixed(self) -> tuple[str, ...]:
+        """The addresses that the file gives it."""
+        return tuple(text for text in self.address if text != BY_DHCP)
+
+    @property
+    def asks(self) -> bool:
+        """Whether it gets addresses from the network."""
+        return BY_DHCP in self.address
 
 
 class StaticEntry(Value, frozen=True, kw_only=True):
@@ -158,6 +174,12 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
     mtu: Annotated[
         Mtu, Meta(description="Largest packet in bytes, also of ports that say nothing else.")
     ] = 1500
+    dhcp: Annotated[
+        Dhcp | None, Meta(description="Addresses that the bridge gives away; none: no DHCP server.")
+    ] = None
+    dns: Annotated[
+        Dns | None, Meta(description="Name server on the bridge; none: no name server.")
+    ] = None
     ports: Annotated[
         dict[InterfaceName, SocketPort],
         Meta(description="Further ports: sockets that programs such as QEMU connect to."),
@@ -235,9 +257,9 @@ class Topology(Value, frozen=True, kw_only=True):
             yield second, first, link
 
     def stations(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
-        """Every interface that is no bridge's own: node, interface, addresses."""
+        """Every interface that is no bridge's own: node, interface, fixed addresses."""
         for node, interface, port in self.node_ports():
-            yield node, interface, port.address
+            yield node, interface, port.fixed
         for end, _, _ in self.wire_ends():
             yield end.node, end.interface, end.address
 

@@ -14,6 +14,7 @@ from linkspan.model.flaw import MOST_FAULTS, Flaw, brief, label, names_of, resem
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
+from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
 from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_links import interfaces_of_links, settings, wires
 from linkspan.model.validate_options import engines, options_of_engines, options_together
@@ -150,6 +151,9 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     macs,
     addresses,
     gateways,
+    dhcp_offers,
+    fixed_leases,
+    name_servers,
     static_entries,
     engines,
     options_of_engines,

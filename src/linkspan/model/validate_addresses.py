@@ -12,6 +12,7 @@ from ipaddress import ip_address
 
 import msgspec
 
+from linkspan.model.dhcp import BY_DHCP
 from linkspan.model.flaw import Flaw, brief, label, names_of
 from linkspan.model.position import Path
 from linkspan.model.shapes import Interface, parse_interface
@@ -69,6 +70,8 @@ def _addressed(topology: Topology) -> Iterator[_Addressed]:
         carrier = topology.bridges.get(port.bridge)
         mtu = port.mtu or (carrier.mtu if carrier else IPV6_MTU)
         for index, text in enumerate(port.address):
+            if text == BY_DHCP:
+                continue
             path = ("nodes", node, "ports", interface, "address", index)
             yield _Addressed(parse_interface(text), node, _on(port.bridge), path, mtu)
     for number, link in topology.wires():

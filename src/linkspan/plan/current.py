@@ -32,6 +32,7 @@ from linkspan.model.state import (
     PortKey,
     Route,
     RouteKey,
+    ServiceKey,
     SocketKey,
     State,
     Up,
@@ -44,7 +45,7 @@ from linkspan.model.state import (
 
 Fact = tuple[AnyKey, AnyValue]
 
-MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey)
+MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, ServiceKey)
 """Kinds of things that can't be anybody else's when they are found in a lab."""
 
 AUTOMATIC = ("kernel", "redirect", "ra")

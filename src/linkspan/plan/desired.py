@@ -36,6 +36,7 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Topology
 from linkspan.plan.desired_links import Fact, links
+from linkspan.plan.services import services
 
 DEFAULT_ROUTES = {4: "0.0.0.0/0", 6: "::/0"}
 """Destinations of default routes by IP version."""
@@ -56,6 +57,7 @@ def desired(topology: Topology) -> State:
             *links(whole),
             *_addresses(whole),
             *_routes(whole),
+            *services(whole),
         ]
     )
 

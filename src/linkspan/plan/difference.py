@@ -37,6 +37,7 @@ from linkspan.model.state import (
     Port,
     PortKey,
     RouteKey,
+    ServiceKey,
     SettingKey,
     Socket,
     SocketKey,
@@ -63,6 +64,7 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     AddressKey,
     UpKey,
     RouteKey,
+    ServiceKey,
 )
 RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""

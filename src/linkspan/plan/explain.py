@@ -26,6 +26,8 @@ from linkspan.model.state import (
     PortKey,
     Route,
     RouteKey,
+    Service,
+    ServiceKey,
     SettingKey,
     SocketKey,
     Up,
@@ -95,6 +97,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "route {destination} of {node} {way}",
         "delete the route {destination} of {node} {way}",
     ),
+    ServiceKey: Wording(
+        "{program} of {interface} of {node}",
+        "start {program} for {interface} of {node}",
+        "stop {program} for {interface} of {node}",
+    ),
 }
 
 
@@ -137,6 +144,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
 
 
 def _differences(before: AnyValue, after: AnyValue) -> list[str]:
+    if isinstance(before, Service) and isinstance(after, Service):
+        return _lines(before.text, after.text)
     old, new = _flat(before), _flat(after)
     defaults = BY_NAME[OptionScope.BRIDGE if isinstance(after, Bridge) else OptionScope.PORT]
 
@@ -151,6 +160,15 @@ def _differences(before: AnyValue, after: AnyValue) -> list[str]:
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
     ]
+
+
+def _lines(before: str, after: str) -> list[str]:
+    """What lines of a configuration come and go."""
+    old, new = before.splitlines(), after.splitlines()
+    return [
+        *(f"with {line}" for line in new if line not in old),
+        *(f"without {line}" for line in old if line not in new),
+    ] or ["its lines in another order"]
 
 
 def _flat(value: AnyValue) -> dict[str, Any]:

@@ -42,19 +42,19 @@ def open_namespaces(kinds: Sequence[str] = NODE_KINDS) -> list[int]:
     return [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
 
 
-def make_node(hostname: str, files: Path) -> list[int]:
+def make_node(hostname: str, *folders: Path) -> list[int]:
     """Make the namespaces of a node and return their descriptors, in the order of `NODE_KINDS`.
 
-    `files` holds the node's `hosts`, `resolv.conf` and `hostname`, which are bound over those in
-    /etc that the machine has. The caller is in the lab's namespaces before and after. Raises
-    OSError.
+    `folders` hold the node's `hosts` and `resolv.conf`, which are bound over those in /etc that
+    the machine has; a folder that is not there holds none. The caller is in the lab's namespaces
+    before and after. Raises OSError.
     """
     here = open_namespaces()
     try:
         unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS)
         socket.sethostname(hostname)
         mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        for file in sorted(files.iterdir()):
+        for file in [each for folder in folders if folder.is_dir() for each in folder.iterdir()]:
             target = Path("/etc") / file.name
             if target.exists():
                 mount(str(file), str(target), "none", MS_BIND)

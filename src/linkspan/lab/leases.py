@@ -1,0 +1,64 @@
+"""Which addresses a lab's bridges have lent, and which ones its nodes got."""
+
+from __future__ import annotations
+
+from linkspan.control.lines import Client
+from linkspan.engine.reading.dump import Dumps
+from linkspan.engine.reading.namespace import read_namespace
+from linkspan.lab.find import Place
+from linkspan.lab.observe import fetch_network, require_topology
+from linkspan.model.names import with_macs
+from linkspan.model.snapshot import LeaseSnapshot
+from linkspan.model.state import ServiceKey
+from linkspan.model.topology import Topology
+from linkspan.plan.services import SERVER
+from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.services.leases import read_leases
+from linkspan.services.programs import LEASES, folder_of
+
+
+def leases(place: Place) -> list[LeaseSnapshot]:
+    """What the bridges of a running lab have lent, by bridge and address. Raises LinkspanError."""
+    topology = with_macs(require_topology(place))
+    owners = {(port.bridge, port.mac): node for node, _, port in topology.node_ports()}
+    found = []
+    for name, bridge in topology.bridges.items():
+        folder = folder_of(place.folder, ServiceKey(SERVER, bridge.node, name))
+        found += [
+            LeaseSnapshot(
+                bridge=name,
+                address=lease.address,
+                mac=lease.mac,
+                name=lease.name,
+                expires=lease.expires,
+                node=owners.get((name, lease.mac)),
+            )
+            for lease in sorted(read_leases(folder / LEASES), key=lambda each: each.order)
+        ]
+    return found
+
+
+def leased_addresses(init: Client, topology: Topology) -> dict[str, list[str]]:
+    """By node: the addresses, without prefix lengths, that its interfaces got from the network.
+
+    The caller is inside the lab's namespaces. Raises LinkspanError or OSError.
+    """
+    found = {}
+    for node, declared in topology.nodes.items():
+        asking = {name: port for name, port in declared.ports.items() if port.asks}
+        if not asking:
+            continue
+        network = fetch_network(init, node)
+        try:
+            with inside(network), Dumps() as dumps:
+                there = read_namespace(dumps).addresses
+        finally:
+            close_all([network])
+        found[node] = [
+            each.address.partition("/")[0]
+            for each in there
+            if each.interface in asking
+            and each.scope == "global"
+            and each.address not in asking[each.interface].fixed
+        ]
+    return found

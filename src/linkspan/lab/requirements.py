@@ -1,0 +1,115 @@
+"""What has to be so before a lab is touched: programs that it needs are there, and in scope host
+nobody else has the networks and ports that its services need.
+
+Whether a port is free is asked of the kernel by taking it as dnsmasq would (IP_FREEBIND, ip(7),
+since the bridge's address is not there yet; bound to an interface for DHCP, so that the servers of
+other bridges are not in the way).
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from ipaddress import ip_interface, ip_network
+from typing import Final
+
+from linkspan.engine.reading.dump import Dumps
+from linkspan.engine.reading.namespace import read_namespace
+from linkspan.errors import Fault, Mistake
+from linkspan.lab.find import Place
+from linkspan.lab.records import Records
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.state import ServiceKey, State
+from linkspan.model.topology import HOST, Bridge, Scope, Topology
+from linkspan.plan.services import SERVER
+from linkspan.services.programs import require_programs
+
+_IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
+"""include/uapi/linux/in.h and in6.h."""
+
+DNS_PORT: Final = 53
+DHCP_PORT: Final = 67
+
+
+def require(place: Place, topology: Topology, wanted: State) -> None:
+    """Raise Missing for a program that is not there, Mistake for what others have already."""
+    require_programs(wanted)
+    if topology.scope is Scope.SANDBOX:
+        return
+    there = Records(place.folder).applied() if place.is_alive else {}
+    with Dumps() as dumps:
+        machine = read_namespace(dumps)
+    faults = [
+        fault
+        for name, bridge in topology.bridges.items()
+        if bridge.node == HOST and (bridge.dhcp or bridge.dns)
+        for fault in [
+            *_overlaps(place.name, name, bridge, machine),
+            *(_taken(name, bridge) if ServiceKey(SERVER, HOST, name) not in there else ()),
+        ]
+    ]
+    if faults:
+        raise Mistake(*faults)
+
+
+def _overlaps(lab: str, name: str, bridge: Bridge, machine: NamespaceSnapshot) -> Iterator[Fault]:
+    """Routes of others to the networks that a bridge serves."""
+    ours = {
+        interface.name
+        for interface in machine.interfaces
+        if interface.mark is not None and interface.mark.lab == lab
+    }
+    for own in (ip_interface(text).network for text in bridge.address):
+        for route in machine.routes:
+            other = ip_network(route.destination)
+            if other.version != own.version or not other.prefixlen or other.is_link_local:
+                continue
+            if route.interface not in ours and other.overlaps(own) and not other.is_multicast:
+                by = f" by {route.interface}" if route.interface else ""
+                yield Fault(
+                    f"bridge {name}: its network {own} overlaps a route of this machine",
+                    expected="a network that is nowhere else",
+                    found=f"the route {other}{by}",
+                    next_step="give the bridge another network",
+                )
+                break
+
+
+def _taken(name: str, bridge: Bridge) -> Iterator[Fault]:
+    """Ports that a bridge's services need and that other programs have."""
+    wanted = []
+    if bridge.dns:
+        addresses = [text.partition("/")[0] for text in bridge.address]
+        kinds = (socket.SOCK_DGRAM, socket.SOCK_STREAM)
+        wanted += [(kind, address, DNS_PORT) for address in addresses for kind in kinds]
+    if bridge.dhcp and bridge.dhcp.range:
+        wanted.append((socket.SOCK_DGRAM, "0.0.0.0", DHCP_PORT))
+    for kind, address, port in wanted:
+        if not _is_free(kind, address, port):
+            protocol = "udp" if kind is socket.SOCK_DGRAM else "tcp"
+            service = "DNS" if port == DNS_PORT else "DHCP"
+            yield Fault(
+                f"bridge {name}: another program has the port of {service}",
+                expected=f"{protocol} port {port} free at {address}",
+                next_step=f"find it with `ss -lnp sport = {port}`; end it, or bind it elsewhere",
+            )
+            break
+
+
+def _is_free(kind: socket.SocketKind, address: str, port: int) -> bool:
+    is_ipv6 = ":" in address
+    with socket.socket(socket.AF_INET6 if is_ipv6 else socket.AF_INET, kind) as sock:
+        if is_ipv6:
+            sock.setsockopt(_SOL_IPV6, socket.IPV6_V6ONLY, 1)
+            sock.setsockopt(_SOL_IPV6, _IPV6_FREEBIND, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        if port == DHCP_PORT:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        if port == DHCP_PORT or kind is socket.SOCK_STREAM:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            sock.bind((address, port))
+        except OSError:
+            return False
+    return True

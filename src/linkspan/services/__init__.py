@@ -1,0 +1,1 @@
+"""Programs that others wrote and that serve a lab: started, supervised, read again."""
