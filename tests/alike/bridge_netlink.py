@@ -16,7 +16,8 @@ from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
 from linkspan.bridge.fdb import EntryKind
 from linkspan.bridge.port import PortState
-from linkspan.engine.netlink import ACK, CREATE_OR_REPLACE, Request, message_of
+from linkspan.engine.kernel.codec import message_of
+from linkspan.engine.netlink import ACK, CREATE_OR_REPLACE, Request
 from linkspan.types import Mac, format_mac
 
 _NEWLINK, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 16, 28, 29, 30

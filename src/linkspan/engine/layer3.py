@@ -7,24 +7,32 @@ from __future__ import annotations
 
 import ipaddress
 import socket
-from typing import Any, Final
+import struct
+from typing import Final
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.rtmsg import rtmsg
-
-from linkspan.engine.netlink import (
-    ACK,
-    CREATE_EXCLUSIVELY,
-    CREATE_OR_REPLACE,
-    Request,
-    message_of,
-)
+from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request
+from linkspan.engine.packed import Packed, attribute, whole, words
 from linkspan.model.state import Address, Route, RouteKey
 
 _NEWADDR, _DELADDR = 20, 21
 _NEWROUTE, _DELROUTE = 24, 25
 _IFA_F_NODAD, _IFA_F_NOPREFIXROUTE = 0x02, 0x200
 _RTNH_F_ONLINK = 4
+_ADDRESS: Final = struct.Struct("=BBBBI")
+"""struct ifaddrmsg."""
+_ROUTE: Final = struct.Struct("=BBBBBBBBI")
+"""struct rtmsg."""
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS, _IFA_RT_PRIORITY = (
+    1,
+    2,
+    3,
+    4,
+    8,
+    9,
+)
+_RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
+_RTA_TABLE, _RTA_VIA = 15, 18
+_FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
 
 SCOPES: Final = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
 """rt_scope_t (include/uapi/linux/rtnetlink.h)."""
@@ -83,30 +91,28 @@ def delete_address(index: int, address: str, facts: Address) -> Request:
     )
 
 
-def _address_message(number: int, flags: int, index: int, address: str, facts: Address) -> Any:
+def _address_message(number: int, flags: int, index: int, address: str, facts: Address) -> Packed:
     interface = ipaddress.ip_interface(address)
     network, is_ipv4 = interface.network, interface.version == 4
-    attributes: list[tuple[str, object]] = [
-        ("IFA_LOCAL", str(interface.ip)),
-        ("IFA_ADDRESS", facts.peer or str(interface.ip)),
-    ]
+    far = _packed(facts.peer.partition("/")[0]) if facts.peer else interface.packed
+    parts = [attribute(_IFA_LOCAL, interface.packed), attribute(_IFA_ADDRESS, far)]
     if is_ipv4 and network.prefixlen < 31 and facts.peer is None:
-        attributes.append(("IFA_BROADCAST", str(network.broadcast_address)))
+        parts.append(attribute(_IFA_BROADCAST, network.broadcast_address.packed))
     if facts.label is not None and is_ipv4:
-        attributes.append(("IFA_LABEL", facts.label))
+        parts.append(words(_IFA_LABEL, facts.label))
     if facts.metric:
-        attributes.append(("IFA_RT_PRIORITY", facts.metric))
+        parts.append(whole(_IFA_RT_PRIORITY, facts.metric))
     bits = 0 if is_ipv4 else _IFA_F_NODAD
     if not facts.connected_route:
         bits |= _IFA_F_NOPREFIXROUTE
-    attributes.append(("IFA_FLAGS", bits))
-    fields = {
-        "family": socket.AF_INET if is_ipv4 else socket.AF_INET6,
-        "prefixlen": network.prefixlen,
-        "index": index,
-        "scope": SCOPES[facts.scope],
-    }
-    return message_of(ifaddrmsg, number, flags, fields, attributes)
+    parts.append(whole(_IFA_FLAGS, bits))
+    family = _FAMILIES[interface.version]
+    header = _ADDRESS.pack(family, network.prefixlen, 0, SCOPES[facts.scope], index)
+    return Packed(number, flags, header + b"".join(parts))
+
+
+def _packed(address: str) -> bytes:
+    return ipaddress.ip_address(address).packed
 
 
 def add_route(key: RouteKey, route: Route, index: int | None) -> Request:
@@ -127,28 +133,38 @@ def delete_route(key: RouteKey, route: Route, index: int | None) -> Request:
     return Request(f"delete the route {key.destination}", message, may_be_gone=True)
 
 
-def _route_message(number: int, flags: int, key: RouteKey, route: Route, index: int | None) -> Any:
+def _route_message(
+    number: int, flags: int, key: RouteKey, route: Route, index: int | None
+) -> Packed:
     network = ipaddress.ip_network(key.destination)
-    attributes: list[tuple[str, object]] = [("RTA_TABLE", key.table)]
+    parts = [whole(_RTA_TABLE, key.table)]
     if network.prefixlen:
-        attributes.append(("RTA_DST", str(network.network_address)))
-    attributes += [
-        (attribute, value)
-        for attribute, value in (
-            ("RTA_OIF", index),
-            ("RTA_GATEWAY", route.gateway),
-            ("RTA_PREFSRC", route.source),
-            ("RTA_PRIORITY", key.metric or None),
-        )
-        if value is not None
-    ]
-    fields = {
-        "family": socket.AF_INET if network.version == 4 else socket.AF_INET6,
-        "dst_len": network.prefixlen,
-        "table": key.table if key.table < 256 else 0,
-        "proto": PROTOCOLS.get(route.protocol) or int(route.protocol),
-        "scope": SCOPES[route.scope],
-        "type": ROUTE_KINDS[route.kind],
-        "flags": _RTNH_F_ONLINK if route.onlink else 0,
-    }
-    return message_of(rtmsg, number, flags, fields, attributes)
+        parts.append(attribute(_RTA_DST, network.network_address.packed))
+    if index is not None:
+        parts.append(whole(_RTA_OIF, index))
+    if route.gateway is not None:
+        parts.append(_gateway(route.gateway, network.version))
+    if route.source is not None:
+        parts.append(attribute(_RTA_PREFSRC, _packed(route.source)))
+    if key.metric:
+        parts.append(whole(_RTA_PRIORITY, key.metric))
+    header = _ROUTE.pack(
+        _FAMILIES[network.version],
+        network.prefixlen,
+        0,
+        0,
+        key.table if key.table < 256 else 0,
+        PROTOCOLS.get(route.protocol) or int(route.protocol),
+        SCOPES[route.scope],
+        ROUTE_KINDS[route.kind],
+        _RTNH_F_ONLINK if route.onlink else 0,
+    )
+    return Packed(number, flags, header + b"".join(parts))
+
+
+def _gateway(text: str, version: int) -> bytes:
+    """The next hop; that of an IPv4 route may be an IPv6 neighbour (struct rtvia, RFC 5549)."""
+    gateway = ipaddress.ip_address(text)
+    if gateway.version == version:
+        return attribute(_RTA_GATEWAY, gateway.packed)
+    return attribute(_RTA_VIA, struct.pack("=H", _FAMILIES[gateway.version]) + gateway.packed)

@@ -1,10 +1,10 @@
-"""rtnetlink for many namespaces at once, on pyroute2's codecs.
+"""rtnetlink for many namespaces at once: requests in batches, on plain sockets.
 
 pyroute2 knows every message and attribute; what it has beside them (an event loop, a cache, a
 socket object a namespace) costs more than the messages themselves when five hundred namespaces
 are configured in a row. So a plain socket, opened in the namespace that it is to serve, carries
-messages that pyroute2's classes encode and decode, and a whole batch is acknowledged at once.
-What every interface of a lab needs is packed without them (`engine.packed`).
+messages that are packed by hand (`engine.packed`) or encoded by pyroute2's classes
+(`engine.kernel.codec`), and a whole batch is acknowledged at once.
 
 Source of the protocol: netlink(7), rtnetlink(7), include/uapi/linux/{netlink,rtnetlink}.h.
 """
@@ -19,16 +19,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-
 from linkspan.engine.packed import (
     HEADER,
     IFLA_IFNAME,
     IFLA_MTU,
     IFLA_NET_NS_FD,
     INTERFACE,
-    REQUEST,
     Packed,
     attribute,
     hardware,
@@ -38,7 +34,7 @@ from linkspan.engine.packed import (
     whole,
     words,
 )
-from linkspan.engine.reading.dump import attributes, text
+from linkspan.engine.reading.dump import attributes, internet, native, text
 from linkspan.errors import Refusal
 from linkspan.types import format_mac
 
@@ -48,6 +44,9 @@ _ERROR, _DONE = 2, 3
 _GONE: Final = (errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL)
 NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
 _GETADDR = 22
+_IFLA_ADDRESS, _IFA_ADDRESS, _IFA_LOCAL = 1, 1, 2
+_ADDRESS: Final = struct.Struct("=BBBBI")
+"""struct ifaddrmsg."""
 _IFF_UP = 0x1
 _IFLA_TXQLEN, _IFLA_IFALIAS, _IFLA_AF_SPEC, _IFLA_GROUP = 13, 20, 26, 27
 _IFLA_INET6_ADDR_GEN_MODE = 8
@@ -84,17 +83,6 @@ class Interface:
     mtu: int
     up: bool
     carrier: bool
-
-
-def message_of(kind: Any, number: int, flags: int, fields: dict[str, int], attributes: Any) -> Any:
-    """A message of one of pyroute2's classes; `flags` beside NLM_F_REQUEST."""
-    message = kind()
-    for name, value in fields.items():
-        message[name] = value
-    message["attrs"] = attributes
-    message["header"]["type"] = number
-    message["header"]["flags"] = REQUEST | flags
-    return message
 
 
 def add_veth(name: str, peer: str, peer_network: int, mac: str) -> Request:
@@ -213,21 +201,19 @@ class Netlink:
             yield number, sequence, received[offset + HEADER.size : offset + length]
             offset += (length + 3) & ~3
 
-    def _dump(self, kind: Any, number: int) -> Iterator[Any]:
-        self._sock.send(self._encode(message_of(kind, number, _DUMP, {}, [])))
+    def _dump(self, number: int, header: bytes) -> Iterator[bytes]:
+        self._sock.send(self._encode(Packed(number, _DUMP, header)))
         while True:
             received = self._sock.recv(1 << 18)
             offset = 0
             while offset + HEADER.size <= len(received):
                 length, found, *_rest = HEADER.unpack_from(received, offset)
+                body = received[offset + HEADER.size : offset + length]
                 if found == _DONE:
                     return
                 if found == _ERROR:
-                    why = _refusal(received[offset + HEADER.size : offset + length])
-                    raise Refusal(f"the kernel refuses to list: {why}")
-                message = kind(received[offset : offset + length])
-                message.decode()
-                yield message
+                    raise Refusal(f"the kernel refuses to list: {_refusal(body)}")
+                yield body
                 offset += (length + 3) & ~3
 
     def link(self, which: str | int) -> bytes:
@@ -255,24 +241,30 @@ class Netlink:
 
     def interfaces(self) -> list[Interface]:
         """All interfaces of the namespace."""
-        return [
-            Interface(
-                index=message["index"],
-                name=message.get_attr("IFLA_IFNAME"),
-                mac=message.get_attr("IFLA_ADDRESS") or format_mac(bytes(6)),
-                mtu=message.get_attr("IFLA_MTU"),
-                up=bool(message["flags"] & _IFF_UP),
-                carrier=bool(message["flags"] & _IFF_LOWER_UP),
+        found: list[Interface] = []
+        for answer in self._dump(_GETLINK, bytes(INTERFACE.size)):
+            _, _, _, index, flags, _ = INTERFACE.unpack_from(answer)
+            parts = attributes(answer, INTERFACE.size)
+            found.append(
+                Interface(
+                    index=index,
+                    name=text(parts[IFLA_IFNAME]),
+                    mac=format_mac(parts.get(_IFLA_ADDRESS) or bytes(6)),
+                    mtu=native(parts[IFLA_MTU]),
+                    up=bool(flags & _IFF_UP),
+                    carrier=bool(flags & _IFF_LOWER_UP),
+                )
             )
-            for message in self._dump(ifinfmsg, _GETLINK)
-        ]
+        return found
 
     def addresses(self) -> dict[int, list[str]]:
         """Addresses with prefix length by interface index, in the kernel's order."""
         found: dict[int, list[str]] = {}
-        for message in self._dump(ifaddrmsg, _GETADDR):
-            address = message.get_attr("IFA_LOCAL") or message.get_attr("IFA_ADDRESS")
-            found.setdefault(message["index"], []).append(f"{address}/{message['prefixlen']}")
+        for answer in self._dump(_GETADDR, bytes(_ADDRESS.size)):
+            _, length, _, _, index = _ADDRESS.unpack_from(answer)
+            parts = attributes(answer, _ADDRESS.size)
+            address = internet(parts.get(_IFA_LOCAL) or parts[_IFA_ADDRESS])
+            found.setdefault(index, []).append(f"{address}/{length}")
         return found
 
 

@@ -73,9 +73,13 @@ class Stack:
             case _:
                 raise Bug(f"no stack can {change.explain()}")
 
+    def settle(self) -> None:
+        """All nodes that were made are held by the lab's init process. Raises Refusal."""
+        self._site.init.catch_up()
+
     def _add_node(self, node: str) -> None:
         descriptors = make_node(node, self._site.folder / "etc", self._site.folder / "nodes" / node)
-        self._site.init.call("hold", descriptors, name=node_key(node))
+        self._site.init.give("hold", descriptors, name=node_key(node))
         network = descriptors.pop(NODE_KINDS.index("net"))
         close_all(descriptors)
         self._site.add(node, network)

@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import socket
 import struct
-from typing import Any, Final
+from typing import Final
 
-from pyroute2.netlink import nla, nlmsg
-from pyroute2.netlink.rtnl.tcmsg import tcmsg
-
-from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request, message_of
+from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request
+from linkspan.engine.packed import Packed, attribute, nest, short, whole, words
 
 _NEWQDISC, _DELQDISC, _NEWTFILTER, _DELTFILTER = 36, 37, 44, 45
 _TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
@@ -33,77 +31,51 @@ _RETURN, _TC_ACT_SHOT = 0x06, 2
 """BPF_RET | BPF_K, and what it returns."""
 
 
-class _Message(nlmsg):  # type: ignore[misc]
-    """struct tcmsg and attributes; pyroute2's own takes a classic program for a number."""
-
-    fields = tcmsg.fields
-    nla_map = (("TCA_UNSPEC", "none"), ("TCA_KIND", "asciiz"), ("TCA_OPTIONS", "bpf_options"))
-
-    class bpf_options(nla):  # type: ignore[misc]  # noqa: N801
-        """The attributes of cls_bpf (include/uapi/linux/pkt_cls.h)."""
-
-        nla_map = (
-            ("TCA_BPF_UNSPEC", "none"),
-            ("TCA_BPF_ACT", "none"),
-            ("TCA_BPF_POLICE", "none"),
-            ("TCA_BPF_CLASSID", "uint32"),
-            ("TCA_BPF_OPS_LEN", "uint16"),
-            ("TCA_BPF_OPS", "cdata"),
-            ("TCA_BPF_FD", "uint32"),
-            ("TCA_BPF_NAME", "asciiz"),
-            ("TCA_BPF_FLAGS", "uint32"),
-        )
+_TCMSG: Final = struct.Struct("=BxxxiIII")
+"""struct tcmsg: family, interface, handle, parent, info."""
+_TCA_KIND, _TCA_OPTIONS = 1, 2
+_BPF_OPS_LEN, _BPF_OPS, _BPF_FD, _BPF_NAME, _BPF_FLAGS = 4, 5, 6, 7, 8
+"""TCA_BPF_* (include/uapi/linux/pkt_cls.h)."""
 
 
 def add_clsact(index: int) -> Request:
     """Give an interface the qdisc that holds programs; the kernel refuses when it has one."""
-    fields = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
-    message = message_of(
-        _Message, _NEWQDISC, ACK | CREATE_EXCLUSIVELY, fields, [("TCA_KIND", "clsact")]
-    )
-    return Request("add a clsact qdisc", message)
+    header = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
+    body = header + words(_TCA_KIND, "clsact")
+    return Request("add a clsact qdisc", Packed(_NEWQDISC, ACK | CREATE_EXCLUSIVELY, body))
 
 
 def delete_clsact(index: int) -> Request:
     """Take that qdisc away, with every program in it."""
-    fields = {"index": index, "handle": _CLSACT_HANDLE, "parent": _TC_H_CLSACT}
-    return Request("delete the clsact qdisc", message_of(_Message, _DELQDISC, ACK, fields, []))
+    header = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
+    return Request("delete the clsact qdisc", Packed(_DELQDISC, ACK, header))
 
 
 def put_program(index: int, program: int, name: str) -> Request:
     """Run a program (by descriptor) on every frame that comes in, in the place of the one before
     if there is one."""
-    return _filter(index, name, [("TCA_BPF_FD", program)])
+    return _filter(index, name, whole(_BPF_FD, program))
 
 
 def put_drop(index: int, name: str) -> Request:
     """Drop every frame that comes in, behind what packet sockets see (net/core/dev.c)."""
     one = struct.pack("=HBBI", _RETURN, 0, 0, _TC_ACT_SHOT)
-    return _filter(index, name, [("TCA_BPF_OPS_LEN", 1), ("TCA_BPF_OPS", one)])
+    return _filter(index, name, short(_BPF_OPS_LEN, 1), attribute(_BPF_OPS, one))
 
 
-def _filter(index: int, name: str, program: list[tuple[str, Any]]) -> Request:
-    attributes = [*program, ("TCA_BPF_NAME", name), ("TCA_BPF_FLAGS", _DIRECT_ACTION)]
-    message = message_of(
-        _Message,
-        _NEWTFILTER,
-        ACK | CREATE_OR_REPLACE,
-        _place(index),
-        [("TCA_KIND", "bpf"), ("TCA_OPTIONS", {"attrs": attributes})],
-    )
+def _filter(index: int, name: str, *program: bytes) -> Request:
+    options = (*program, words(_BPF_NAME, name), whole(_BPF_FLAGS, _DIRECT_ACTION))
+    body = _place(index) + words(_TCA_KIND, "bpf") + nest(_TCA_OPTIONS, *options)
+    message = Packed(_NEWTFILTER, ACK | CREATE_OR_REPLACE, body)
     return Request(f"attach the program {name}", message)
 
 
 def delete_program(index: int) -> Request:
     """Take our program away."""
-    message = message_of(_Message, _DELTFILTER, ACK, _place(index), [("TCA_KIND", "bpf")])
-    return Request("detach our program", message)
+    body = _place(index) + words(_TCA_KIND, "bpf")
+    return Request("detach our program", Packed(_DELTFILTER, ACK, body))
 
 
-def _place(index: int) -> dict[str, int]:
-    return {
-        "index": index,
-        "handle": OUR_HANDLE,
-        "parent": _TC_H_INGRESS,
-        "info": 1 << 16 | socket.htons(_ETH_P_ALL),
-    }
+def _place(index: int) -> bytes:
+    info = 1 << 16 | socket.htons(_ETH_P_ALL)
+    return _TCMSG.pack(0, index, OUR_HANDLE, _TC_H_INGRESS, info)

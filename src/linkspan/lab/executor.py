@@ -96,6 +96,7 @@ class Executor:
             engine.close()
 
     def _settle(self) -> None:
+        self._stack.settle()
         for engine in self._engines.values():
             engine.settle()
 

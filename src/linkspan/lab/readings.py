@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from linkspan.engine.reading.dump import Dumps
-from linkspan.engine.reading.namespace import read_namespace
+from linkspan.engine.reading.namespace import read_for_plan, read_namespace
 from linkspan.engine.site import Site
 from linkspan.engine.stack import setting_file
 from linkspan.engine.user.reading import read_user
@@ -22,7 +22,7 @@ def read_state(site: Site, known: State) -> State:
 
     Raises Refusal or OSError.
     """
-    nodes = {node: read_node(site, node) for node in site.nodes()}
+    nodes = {node: read_node(site, node, read_for_plan) for node in site.nodes()}
     return dict(
         [
             *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),
@@ -36,10 +36,12 @@ def read_state(site: Site, known: State) -> State:
     )
 
 
-def read_node(site: Site, node: str) -> NamespaceSnapshot:
+def read_node(
+    site: Site, node: str, read: Callable[[Dumps], NamespaceSnapshot] = read_namespace
+) -> NamespaceSnapshot:
     """What there is in one node. Raises Refusal or OSError."""
     with inside(site.network(node)), Dumps() as dumps:
-        return read_namespace(dumps)
+        return read(dumps)
 
 
 def _settings(site: Site, nodes: Collection[str], known: State) -> Iterator[Fact]:

@@ -15,7 +15,7 @@ there at all.
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import BinaryIO, Final, TypeVar
 
 import msgspec
 
@@ -52,6 +52,7 @@ class Records:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._log: BinaryIO | None = None
 
     def topology(self) -> Topology | None:
         """The topology that was applied; None for a lab that is not complete."""
@@ -71,13 +72,14 @@ class Records:
 
     def begin(self, journal: Journal) -> None:
         """Note a change before its first action."""
-        (self._folder / JOURNAL_LOG).unlink(missing_ok=True)
+        self._end_log()
         self._write(JOURNAL, journal)
 
     def note(self, change: Change) -> None:
         """Note an action that is about to be carried out."""
-        with open(self._folder / JOURNAL_LOG, "a") as log:
-            log.write(f"{change.explain()}: {change.reason}\n")
+        if self._log is None:
+            self._log = open(self._folder / JOURNAL_LOG, "ab", buffering=0)  # noqa: SIM115
+        self._log.write(f"{change.explain()}: {change.reason}\n".encode())
 
     def finish(self, topology: Topology, applied: State, engines: dict[str, str]) -> None:
         """A change was carried out: remember what the lab is now, and close the journal."""
@@ -89,7 +91,13 @@ class Records:
     def close_journal(self) -> None:
         """No change is under way any more."""
         (self._folder / JOURNAL).unlink(missing_ok=True)
+        self._end_log()
+
+    def _end_log(self) -> None:
         (self._folder / JOURNAL_LOG).unlink(missing_ok=True)
+        if self._log is not None:
+            self._log.close()
+            self._log = None
 
     def _read(self, name: str, kind: type[Kind]) -> Kind | None:
         try:

@@ -114,7 +114,7 @@ def _answer_of_a_new_namespace(wanted: _Wanted) -> _Answer:
                 _make(netlink)
             except Refusal as refusal:
                 return _Answer(str(refusal))
-            return _Answer(lacks=tuple(_lacks(netlink, wanted)))
+            return _Answer(lacks=tuple(_lacks(netlink, wanted)) if wanted else ())
     except OSError as error:
         return _Answer(f"rtnetlink does not answer: {error.strerror}")
 

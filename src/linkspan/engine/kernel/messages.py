@@ -15,12 +15,8 @@ What one message may hold, and in which order the kernel carries it out, is not 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-from pyroute2.netlink import nla
-from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg
-from pyroute2.netlink.rtnl.ndmsg import ndmsg
 
 from linkspan.engine.netlink import (
     ACK,
@@ -28,15 +24,18 @@ from linkspan.engine.netlink import (
     CREATE_OR_REPLACE,
     NEWLINK,
     Request,
-    message_of,
     set_link,
 )
 from linkspan.engine.packed import (
     IFLA_IFNAME,
     IFLA_MTU,
     IFLA_NET_NS_FD,
+    Packed,
+    attribute,
     hardware,
+    kind_of,
     link_message,
+    short,
     veth_peer,
     whole,
     words,
@@ -44,36 +43,19 @@ from linkspan.engine.packed import (
 from linkspan.model.bridge_options import SpanningTree
 from linkspan.model.kernel_options import Attributes, to_kernel
 from linkspan.model.options import OptionScope, Plain
+from linkspan.types import parse_mac
 
 _NEWNEIGH, _DELNEIGH = 28, 29
 _AF_BRIDGE: Final = 7
 _IFLA_MASTER: Final = 10
 _NUD_NOARP: Final = 0x40
 _NTF_MASTER, _NTF_STICKY = 0x04, 0x40
+_NDA_LLADDR, _NDA_VLAN = 2, 5
+_NEIGHBOUR: Final = struct.Struct("=BxxxiHBB")
+"""struct ndmsg."""
 
 _NEW_MTU: Final = 1500
 """ETH_DATA_LEN: the MTU of a bridge that was just made."""
-
-
-class BridgeData(ifinfmsg.ifinfo.bridge_data):  # type: ignore[misc]
-    """IFLA_INFO_DATA of a bridge, with the attributes that pyroute2 does not know yet."""
-
-    nla_map = (
-        *ifinfmsg.ifinfo.bridge_data.nla_map,
-        ("IFLA_BR_VLAN_STATS_PER_PORT", "uint8"),
-        ("IFLA_BR_MULTI_BOOLOPT", "bool_options"),
-        ("IFLA_BR_MCAST_QUERIER_STATE", "hex"),
-        ("IFLA_BR_FDB_N_LEARNED", "uint32"),
-        ("IFLA_BR_FDB_MAX_LEARNED", "uint32"),
-    )
-
-    class bool_options(nla):  # type: ignore[misc]  # noqa: N801
-        """struct br_boolopt_multi (include/uapi/linux/if_bridge.h)."""
-
-        fields = (("optval", "I"), ("optmask", "I"))
-
-
-ifinfmsg.ifinfo.register_link_kind(module={"bridge": BridgeData})
 
 
 def bridge_attributes(link: bytes) -> Attributes:
@@ -87,16 +69,17 @@ def port_attributes(link: bytes) -> Attributes:
 
 
 def _info_attributes(link: bytes, name: str) -> Attributes:
-    header = struct.pack("=LHHLL", 16 + len(link), NEWLINK, 0, 0, 0)
-    message = ifinfmsg(header + link)
-    message.decode()
-    info = message.get_attr("IFLA_LINKINFO")
-    found = info.get_attr(name) if info else None
-    return [(attribute, value) for attribute, value in found["attrs"]] if found else []
+    from linkspan.engine.kernel.codec import info_attributes
+
+    return info_attributes(link, name)
 
 
 def add_bridge(name: str, mac: str, values: Mapping[str, Plain]) -> Request:
     """Make a bridge. With a MAC of its own from the beginning it never takes one of a port."""
+    purpose, flags = f"make the bridge {name}", ACK | CREATE_EXCLUSIVELY
+    if not values:
+        parts = (words(IFLA_IFNAME, name), hardware(mac), kind_of("bridge"))
+        return Request(purpose, link_message(NEWLINK, flags, *parts))
     info = {
         "attrs": [
             ("IFLA_INFO_KIND", "bridge"),
@@ -104,8 +87,14 @@ def add_bridge(name: str, mac: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_ADDRESS", mac), ("IFLA_LINKINFO", info)]
-    message = message_of(ifinfmsg, NEWLINK, ACK | CREATE_EXCLUSIVELY, {}, attributes)
-    return Request(f"make the bridge {name}", message)
+    return Request(purpose, _encoded(flags, attributes))
+
+
+def _encoded(flags: int, attributes: Sequence[tuple[str, object]]) -> Any:
+    """A message about an interface with attributes that are not packed by hand."""
+    from linkspan.engine.kernel import codec
+
+    return codec.link_message(flags, attributes)
 
 
 def fix_bridge(name: str, mtu: int, alias: str) -> list[Request]:
@@ -130,8 +119,7 @@ def _set_bridge(name: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    message = message_of(ifinfmsg, NEWLINK, ACK, {}, attributes)
-    return Request(f"set {_in_words(values)} on {name}", message)
+    return Request(f"set {_in_words(values)} on {name}", _encoded(ACK, attributes))
 
 
 def add_port(name: str, bridge: int, peer: str, peer_network: int, mac: str, mtu: int) -> Request:
@@ -173,8 +161,7 @@ def set_port(name: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    message = message_of(ifinfmsg, NEWLINK, ACK, {}, attributes)
-    return Request(f"set {_in_words(values)} on {name}", message)
+    return Request(f"set {_in_words(values)} on {name}", _encoded(ACK, attributes))
 
 
 def _in_words(values: Mapping[str, Plain]) -> str:
@@ -197,14 +184,10 @@ def delete_entry(port: int, mac: str, vlan: int) -> Request:
     )
 
 
-def _entry_message(number: int, flags: int, port: int, mac: str, vlan: int, sticky: bool) -> Any:
-    attributes: list[tuple[str, object]] = [("NDA_LLADDR", mac)]
+def _entry_message(number: int, flags: int, port: int, mac: str, vlan: int, sticky: bool) -> Packed:
+    own = _NTF_MASTER | (_NTF_STICKY if sticky else 0)
+    body = _NEIGHBOUR.pack(_AF_BRIDGE, port, _NUD_NOARP, own, 0)
+    body += attribute(_NDA_LLADDR, parse_mac(mac))
     if vlan:
-        attributes.append(("NDA_VLAN", vlan))
-    fields = {
-        "family": _AF_BRIDGE,
-        "ifindex": port,
-        "state": _NUD_NOARP,
-        "flags": _NTF_MASTER | (_NTF_STICKY if sticky else 0),
-    }
-    return message_of(ndmsg, number, ACK | flags, fields, attributes)
+        body += short(_NDA_VLAN, vlan)
+    return Packed(number, ACK | flags, body)

@@ -1,6 +1,7 @@
 """One network namespace as it is.
 
 `read_namespace` reads what rtnetlink says, and raises when the kernel does not answer;
+`read_for_plan` does the same for what a plan looks at, in half the time;
 `read_all_of_it` adds what only somebody with privilege may see, and leaves out, saying so, what
 can't be read: the picture of a machine must not fail because of one corner of it.
 """
@@ -46,6 +47,21 @@ def read_namespace(dumps: Dumps) -> NamespaceSnapshot:
         fdb=tuple(read_fdb(dumps, names)),
         groups=tuple(groups),
         multicast_routers=tuple(routers),
+    )
+
+
+def read_for_plan(dumps: Dumps) -> NamespaceSnapshot:
+    """What a plan looks at, of the namespace in which `dumps` was opened: interfaces, addresses,
+    routes, and the FDB of bridges. Raises OSError when the kernel does not answer.
+    """
+    interfaces = read_interfaces(dumps, with_counters=False)
+    names = {each.index: each.name for each in interfaces}
+    has_bridges = any(each.bridge_state is not None for each in interfaces)
+    return NamespaceSnapshot(
+        interfaces=tuple(interfaces),
+        addresses=tuple(read_addresses(dumps, names)),
+        routes=tuple(read_routes(dumps, names)),
+        fdb=tuple(read_fdb(dumps, names)) if has_bridges else (),
     )
 
 
