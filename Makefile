@@ -7,7 +7,7 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 
 KERNEL_CACHE := src/linkspan/engine/user/kernel_cache.bpf
 
-.PHONY: demo test checked bench lint install clean packages
+.PHONY: demo test checked bench bench-scale lint install clean packages
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
@@ -48,6 +48,9 @@ lint: $(TEST_STAMP)
 
 bench: $(TEST_STAMP)
 	$(BIN)/python bench/run.py
+
+bench-scale: $(TEST_STAMP)
+	$(BIN)/python bench/run.py scale --output bench/scale.md
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis $(KERNEL_CACHE).o

@@ -1,8 +1,10 @@
 """`make bench`: measure our switch beside its peers and say which targets are met.
 
     python bench/run.py [--quick] [--only NAME,...] [--rounds N] [--output FILE]
+    python bench/run.py scale [--containers N] [--rounds N] [--output FILE]
 
-This file only makes the modules beside it importable; harness.py does the work.
+This file only makes the modules beside it importable; harness.py does the work, and
+scale/harness.py that of `make bench-scale`.
 """
 
 from __future__ import annotations
@@ -20,4 +22,8 @@ if __name__ == "__main__":
     paths = [str(REPOSITORY), str(REPOSITORY / "src")]
     sys.path[:0] = paths
     os.environ["PYTHONPATH"] = os.pathsep.join(paths)  # for the programs that it starts
-    runpy.run_module("bench.harness", run_name="__main__", alter_sys=True)
+    is_of_scale = sys.argv[1:2] == ["scale"]
+    if is_of_scale:
+        del sys.argv[1]
+    module = "bench.scale.harness" if is_of_scale else "bench.harness"
+    runpy.run_module(module, run_name="__main__", alter_sys=True)

@@ -1,0 +1,1 @@
+"""How long a lab of many containers takes to come and to go, beside other ways to the same."""
