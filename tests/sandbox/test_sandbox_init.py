@@ -65,7 +65,7 @@ def test_descriptors_are_held_given_out_and_dropped(init: Client) -> None:
     os.write(write, b"through")
     assert os.read(read, 100) == b"through"
     os.close(write)
-    init.call("drop", name="pipe")
+    init.call("drop", names=["pipe"])
     assert os.read(read, 100) == b"", "nobody holds the other end any more"
     os.close(read)
     with pytest.raises(Refusal, match="nothing is held under the name 'pipe'"):

@@ -89,7 +89,7 @@ class Stack:
         if node == HOST and self._site.scope is Scope.HOST:
             raise Bug("the machine itself can't be removed")
         _end_processes_in(self._site.network(node))
-        self._site.init.call("drop", name=node_key(node))
+        self._site.init.call("drop", names=[node_key(node)])
         self._site.forget(node)
 
     def _address(self, key: AddressKey, change: Change) -> None:

@@ -41,13 +41,14 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
 from linkspan.control.lines import Connection, RequestError, Value, listen, send_line
 from linkspan.control.server import Server
 from linkspan.sandbox import state
+from linkspan.sandbox.closing import close_together
 from linkspan.sandbox.namespaces import node_key, open_namespaces
 from linkspan.sandbox.services import Services, log
 from linkspan.sandbox.syscalls import (
@@ -103,7 +104,7 @@ class Init:
 
     def _hold(self, request: Value, descriptors: list[int]) -> Value:
         name = str(request["name"])
-        self._close(name)
+        self._close([name])
         self.held[name] = descriptors
         return {}
 
@@ -113,12 +114,11 @@ class Init:
         return {"descriptors": self.held[request["name"]]}
 
     def _drop(self, request: Value, descriptors: list[int]) -> Value:
-        self._close(str(request["name"]))
+        self._close([str(name) for name in request["names"]])
         return {}
 
-    def _close(self, name: str) -> None:
-        for descriptor in self.held.pop(name, []):
-            os.close(descriptor)
+    def _close(self, names: Iterable[str]) -> None:
+        close_together([each for name in names for each in self.held.pop(name, [])])
 
     def _commit(self, request: Value, descriptors: list[int]) -> Value:
         self.committed = True
@@ -179,6 +179,7 @@ class Init:
     def end(self) -> None:
         """Ask services to end, remove the folder; the kernel does the rest when we exit."""
         self.services.end_all()
+        self._close(list(self.held))
         log("ended")
         if self.removes:
             state.remove(self.folder, self.lock)

@@ -257,9 +257,9 @@ class Switch:
     def clean(self) -> None:
         """Drop what init held for ports that have gone, unless others have their numbers."""
         present = {port.key(self.name) for port in self.configuration.ports}
-        for key in self._dropping:
-            if key not in present:
-                self._init.call("drop", name=key)
+        gone = [key for key in self._dropping if key not in present]
+        if gone:
+            self._init.call("drop", names=gone)
         self._dropping = []
 
     def _batch(self, requests: Sequence[dict[str, Any]], given: Sequence[int]) -> None:
@@ -286,8 +286,8 @@ class Switch:
         self._hang_up()
         with contextlib.suppress(FileNotFoundError):
             state.bridge_socket(self._folder, self.name).unlink()
-        for key in (control_key, memory_key, cache_key, upcall_key, program_key):
-            self._init.call("drop", name=key(self.name))
+        keys = (control_key, memory_key, cache_key, upcall_key, program_key)
+        self._init.call("drop", names=[key(self.name) for key in keys])
         for port in self.configuration.ports:
             self._dropping += [port.key(self.name), port.nic_key(self.name)]
         self.configuration = replace(self.configuration, ports=[])

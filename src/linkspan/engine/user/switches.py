@@ -96,9 +96,10 @@ class Switches:
         """Drop what init holds for a bridge that was never finished."""
         held: list[str] = self._site.init.call("status")["held"]
         keys = {key(name) for key in (control_key, memory_key, cache_key, upcall_key, program_key)}
-        for each in held:
-            if each in keys or each.startswith((f"port:{name}:", f"nic:{name}:")):
-                self._site.init.call("drop", name=each)
+        beginnings = (f"port:{name}:", f"nic:{name}:")
+        left = [each for each in held if each in keys or each.startswith(beginnings)]
+        if left:
+            self._site.init.call("drop", names=left)
 
     # where interfaces are
 

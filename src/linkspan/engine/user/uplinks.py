@@ -164,7 +164,7 @@ class Uplinks:
                 netlink.run([delete_program(index)])
             if port.made_qdisc:
                 netlink.run([delete_clsact(index)])
-        self._site.init.call("drop", name=port.nic_key(switch.name))
+        self._site.init.call("drop", names=[port.nic_key(switch.name)])
 
     def near(self, port: PortConfiguration) -> str:
         """The name of the switch's end of a relay, which may not be there."""
