@@ -109,6 +109,11 @@ class Machine:
             self._holder.communicate()
         self._folder.cleanup()
 
+    @property
+    def network(self) -> int:
+        """A descriptor of its network namespace; only for root."""
+        return self._namespaces[1]
+
     # running
 
     @property

@@ -22,6 +22,7 @@ from linkspan.model.kernel_options import Sparse, options_of
 from linkspan.model.link import VethEnd, VethLink
 from linkspan.model.names import Mark, port_name, switch_side_names, wire_name, with_macs
 from linkspan.model.options import OPTIONS, OptionScope
+from linkspan.model.state import network_broadcast
 from linkspan.model.topology import HOST, Bridge, NodeKind, NodePort, Topology
 from linkspan.model.topology import Node as DeclaredNode
 
@@ -194,7 +195,8 @@ def _address(text: str, interface: str, scope: str = "global") -> read.Address:
         index=1,
         interface=interface,
         scope=scope,
-        flags=("permanent",),
+        flags=("permanent", "nodad") if ":" in text else ("permanent",),
+        broadcast=network_broadcast(text, None) or None,
         label=None if ":" in text else interface,
     )
 

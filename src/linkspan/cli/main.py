@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from linkspan import __version__
+from linkspan.cli.common import CHECK, CONFIRM_WITHIN, JSON, LAB, check_address
+from linkspan.cli.common import print_json as _print_json
+from linkspan.cli.uplink import COMMANDS
 from linkspan.errors import LinkspanError
-
-JSON = click.option("--json", "as_json", is_flag=True, help="Print the values as JSON.")
-LAB = click.argument("lab", required=False)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -29,12 +29,17 @@ def cli() -> None:
 @cli.command()
 @click.argument("file", type=click.Path(path_type=Path))
 @click.option("--watch", is_flag=True, help="Stay, and repair what other hands change.")
+@CONFIRM_WITHIN
+@CHECK
 @JSON
-def up(file: Path, watch: bool, as_json: bool) -> None:
+def up(file: Path, watch: bool, confirm_within: float, watched: str | None, as_json: bool) -> None:
     """Make what there is what FILE says: a new lab, or changes of the one that runs."""
     from linkspan.cli.progress import ProgressLine
+    from linkspan.lab.terms import Terms
     from linkspan.lab.up import up as bring_up
     from linkspan.view.plans import up_as_json, up_as_text
+
+    terms = Terms(confirm_within, check_address(watched))
 
     def report(done: Any) -> None:
         _print_notices(done.notices)
@@ -46,10 +51,10 @@ def up(file: Path, watch: bool, as_json: bool) -> None:
     if watch:
         from linkspan.lab.watch import keep
 
-        keep(file, report, lambda text: click.echo(f"linkspan: {text}", err=True))
+        keep(file, report, lambda text: click.echo(f"linkspan: {text}", err=True), terms)
         return
     with ProgressLine() as progress:
-        done = bring_up(file, progress)
+        done = bring_up(file, progress, terms)
     report(done)
 
 
@@ -118,11 +123,14 @@ def show(lab: str | None, as_json: bool) -> None:
     if as_json:
         _print_json(snapshot)
         return
+    from linkspan.view.uplinks import pending_as_text
+
     parts = [
         picture(snapshot, columns=_columns(), ascii=not _speaks_utf8()),
         tables.ports_table(snapshot),
         tables.addresses_table(snapshot),
         tables.drops_table(snapshot),
+        pending_as_text(snapshot.pending) if snapshot.pending is not None else "",
     ]
     click.echo("\n\n".join(part for part in parts if part))
 
@@ -153,12 +161,6 @@ def _columns() -> int:
 
 def _speaks_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-
-
-def _print_json(value: Any) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value), indent=2))
 
 
 @cli.command()
@@ -292,6 +294,10 @@ def schema() -> None:
     from linkspan.model.schema import json_schema
 
     _print_json(json_schema())
+
+
+for _command in COMMANDS:
+    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = cli.main) -> None:

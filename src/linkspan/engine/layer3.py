@@ -8,11 +8,12 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+import time
 from typing import Final
 
-from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request
-from linkspan.engine.packed import Packed, attribute, whole, words
-from linkspan.model.state import Address, Route, RouteKey
+from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, REPLACE, Request
+from linkspan.engine.packed import Packed, attribute, nest, whole, words
+from linkspan.model.state import Address, Route, RouteKey, network_broadcast
 
 _NEWADDR, _DELADDR = 20, 21
 _NEWROUTE, _DELROUTE = 24, 25
@@ -22,17 +23,39 @@ _ADDRESS: Final = struct.Struct("=BBBBI")
 """struct ifaddrmsg."""
 _ROUTE: Final = struct.Struct("=BBBBBBBBI")
 """struct rtmsg."""
-_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST, _IFA_FLAGS, _IFA_RT_PRIORITY = (
-    1,
-    2,
-    3,
-    4,
-    8,
-    9,
-)
+_IFA_ADDRESS, _IFA_LOCAL, _IFA_LABEL, _IFA_BROADCAST = 1, 2, 3, 4
+_IFA_CACHEINFO, _IFA_FLAGS, _IFA_RT_PRIORITY = 6, 8, 9
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_PRIORITY, _RTA_PREFSRC = 1, 4, 5, 6, 7
-_RTA_TABLE, _RTA_VIA = 15, 18
+_RTA_METRICS, _RTA_TABLE, _RTA_VIA, _RTA_PREF = 8, 15, 18, 20
+_LIFETIMES: Final = struct.Struct("=IIII")
+"""struct ifa_cacheinfo: seconds preferred and valid, and two times that the kernel tells."""
 _FAMILIES: Final = {4: socket.AF_INET, 6: socket.AF_INET6}
+_FOREVER: Final = 0xFFFFFFFF
+
+_ADDRESS_FLAGS: Final = {"home": 0x10, "autojoin": 0x400}
+"""IFA_F_* (include/uapi/linux/if_addr.h) that are passed on from one interface to another."""
+
+_PREFERENCES: Final = {"medium": 0, "high": 1, "low": 3}
+"""ICMPV6_ROUTER_PREF_* (include/uapi/linux/icmpv6.h)."""
+
+METRICS: Final = {
+    "mtu": 2,
+    "window": 3,
+    "rtt": 4,
+    "rttvar": 5,
+    "ssthresh": 6,
+    "cwnd": 7,
+    "advmss": 8,
+    "reordering": 9,
+    "hoplimit": 10,
+    "initcwnd": 11,
+    "features": 12,
+    "rto_min": 13,
+    "initrwnd": 14,
+    "quickack": 15,
+    "lock": 1,
+}
+"""RTAX_* (include/uapi/linux/rtnetlink.h)."""
 
 SCOPES: Final = {"global": 0, "site": 200, "link": 253, "host": 254, "nowhere": 255}
 """rt_scope_t (include/uapi/linux/rtnetlink.h)."""
@@ -76,9 +99,20 @@ def add_address(index: int, address: str, facts: Address) -> Request:
     Duplicate address detection is left out for IPv6: addresses of one file are known to differ,
     and a node is to answer as soon as `up` returns.
     """
+    bits = _IFA_F_NODAD if ":" in address else 0
     return Request(
         f"add the address {address}",
-        _address_message(_NEWADDR, ACK | CREATE_EXCLUSIVELY, index, address, facts),
+        _address_message(_NEWADDR, ACK | CREATE_EXCLUSIVELY, index, address, facts, bits),
+    )
+
+
+def mark_checked(index: int, address: str, facts: Address) -> Request:
+    """Say of an IPv6 address that it was checked for duplicates. The kernel does not check it
+    again (inet6_addr_modify, net/ipv6/addrconf.c).
+    """
+    return Request(
+        f"mark the address {address} as checked",
+        _address_message(_NEWADDR, ACK | REPLACE, index, address, facts, 0),
     )
 
 
@@ -86,33 +120,50 @@ def delete_address(index: int, address: str, facts: Address) -> Request:
     """Take an address from an interface."""
     return Request(
         f"delete the address {address}",
-        _address_message(_DELADDR, ACK, index, address, facts),
+        _address_message(_DELADDR, ACK, index, address, facts, 0),
         may_be_gone=True,
     )
 
 
-def _address_message(number: int, flags: int, index: int, address: str, facts: Address) -> Packed:
+def _address_message(
+    number: int, flags: int, index: int, address: str, facts: Address, bits: int
+) -> Packed:
     interface = ipaddress.ip_interface(address)
-    network, is_ipv4 = interface.network, interface.version == 4
     far = _packed(facts.peer.partition("/")[0]) if facts.peer else interface.packed
     parts = [attribute(_IFA_LOCAL, interface.packed), attribute(_IFA_ADDRESS, far)]
-    if is_ipv4 and network.prefixlen < 31 and facts.peer is None:
-        parts.append(attribute(_IFA_BROADCAST, network.broadcast_address.packed))
-    if facts.label is not None and is_ipv4:
-        parts.append(words(_IFA_LABEL, facts.label))
+    if interface.version == 4:
+        parts += _ipv4_attributes(address, facts)
     if facts.metric:
         parts.append(whole(_IFA_RT_PRIORITY, facts.metric))
-    bits = 0 if is_ipv4 else _IFA_F_NODAD
     if not facts.connected_route:
         bits |= _IFA_F_NOPREFIXROUTE
+    bits |= sum(_ADDRESS_FLAGS[name] for name in facts.flags)
     parts.append(whole(_IFA_FLAGS, bits))
-    family = _FAMILIES[interface.version]
-    header = _ADDRESS.pack(family, network.prefixlen, 0, SCOPES[facts.scope], index)
+    if facts.valid_until is not None or facts.preferred_until is not None:
+        left = _seconds_left(facts.preferred_until), _seconds_left(facts.valid_until)
+        parts.append(attribute(_IFA_CACHEINFO, _LIFETIMES.pack(*left, 0, 0)))
+    family, length = _FAMILIES[interface.version], interface.network.prefixlen
+    header = _ADDRESS.pack(family, length, 0, SCOPES[facts.scope], index)
     return Packed(number, flags, header + b"".join(parts))
 
 
 def _packed(address: str) -> bytes:
     return ipaddress.ip_address(address).packed
+
+
+def _ipv4_attributes(address: str, facts: Address) -> list[bytes]:
+    broadcast = facts.broadcast
+    if broadcast == "network":
+        broadcast = network_broadcast(address, facts.peer)
+    found = [attribute(_IFA_BROADCAST, _packed(broadcast))] if broadcast else []
+    if facts.label is not None:
+        found.append(words(_IFA_LABEL, facts.label))
+    return found
+
+
+def _seconds_left(until: float | None) -> int:
+    """Whole seconds until a moment, at least 0; what stands for ever if there is none."""
+    return _FOREVER if until is None else max(0, round(until - time.time()))
 
 
 def add_route(key: RouteKey, route: Route, index: int | None) -> Request:
@@ -148,6 +199,11 @@ def _route_message(
         parts.append(attribute(_RTA_PREFSRC, _packed(route.source)))
     if key.metric:
         parts.append(whole(_RTA_PRIORITY, key.metric))
+    if route.preference != "medium":
+        parts.append(attribute(_RTA_PREF, bytes([_PREFERENCES[route.preference]])))
+    if route.metrics:
+        values = [whole(METRICS[name], value) for name, value in route.metrics.items()]
+        parts.append(nest(_RTA_METRICS, *values))
     header = _ROUTE.pack(
         _FAMILIES[network.version],
         network.prefixlen,

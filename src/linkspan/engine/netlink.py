@@ -39,7 +39,7 @@ from linkspan.errors import Refusal
 from linkspan.types import format_mac
 
 _DUMP = 0x300
-ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE = 0x4, 0x600, 0x500
+ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, REPLACE = 0x4, 0x600, 0x500, 0x100
 _ERROR, _DONE = 2, 3
 _GONE: Final = (errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL)
 NEWLINK, _DELLINK, _GETLINK = 16, 17, 18

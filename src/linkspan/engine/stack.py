@@ -17,9 +17,10 @@ from linkspan.engine.layer3 import (
     add_route,
     delete_address,
     delete_route,
+    mark_checked,
     replace_route,
 )
-from linkspan.engine.netlink import set_link
+from linkspan.engine.netlink import Request, set_link
 from linkspan.engine.site import Site
 from linkspan.errors import Bug
 from linkspan.model.state import (
@@ -95,9 +96,11 @@ class Stack:
     def _address(self, key: AddressKey, change: Change) -> None:
         netlink = self._site.netlink(key.node)
         index = netlink.index(key.interface)
-        requests = []
+        requests: list[Request] = []
         if isinstance(change.after, Address):
             requests.append(add_address(index, key.address, change.after))
+            if change.after.checked:
+                requests.append(mark_checked(index, key.address, change.after))
         if isinstance(change.before, Address):
             requests.insert(0, delete_address(index, key.address, change.before))
             with inside(self._site.network(key.node)), _promoting(key.interface):

@@ -2,28 +2,44 @@
 
 from __future__ import annotations
 
-from typing import Final
-
+from linkspan.lab.cards import announce
+from linkspan.lab.carry import make
+from linkspan.lab.confirm import require_confirmed
 from linkspan.lab.find import Place
+from linkspan.lab.guarding import guarded
 from linkspan.lab.life import alive, scope_of
+from linkspan.lab.records import Records
+from linkspan.lab.recover import NOTHING
 from linkspan.lab.turn import turn
-from linkspan.lab.up import transaction
-from linkspan.model.state import Node, NodeKey, State
-from linkspan.model.topology import HOST, NodeKind, Scope
+from linkspan.lab.uplinks import prepare_end
+from linkspan.model.topology import Scope, Topology
 from linkspan.sandbox import holder
-
-NOTHING: Final[State] = {NodeKey(HOST): Node(kind=NodeKind.HOST.value)}
-"""What is left of a lab of scope host: the machine."""
 
 
 def down(place: Place) -> None:
     """End a lab, or remove what a crash left of it.
 
     A sandbox ends with its init process. In scope host everything that the lab made is removed
-    through a plan first. Raises Refusal when that is impossible.
+    through a plan first, and its network cards get back what they had. Raises Mistake while a
+    change waits to be confirmed, Refusal when it is impossible.
     """
     with turn(place.name):
         if scope_of(place.folder) is Scope.HOST:
-            with alive(place, Scope.HOST) as life:
-                transaction(place, Scope.HOST, life).make(NOTHING)
+            require_confirmed(place)
+            _give_back(place)
         holder.end(place.folder)
+
+
+def _give_back(place: Place) -> None:
+    records = Records(place.folder)
+    uplinks = prepare_end(records, NOTHING)
+    with (
+        alive(place, Scope.HOST) as life,
+        guarded(place, uplinks, needs_confirmation=False, check=None) as guard,
+    ):
+        make(place, life, Topology(name=place.name, scope=Scope.HOST), uplinks)
+        records.forget()
+        if guard is not None:
+            guard.done(None)
+    for taken in uplinks.going:
+        announce(taken.interface)

@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from linkspan.engine.reading.machine import read_machine
 from linkspan.errors import LinkspanError
+from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place, places
 from linkspan.model.host_snapshot import HostSnapshot, LabMention, NamespaceSnapshot
 from linkspan.sandbox import holder
@@ -37,7 +38,11 @@ def observe_host() -> HostSnapshot:
         read,
         namespaces=tuple(_owned(namespace, owners) for namespace in read.namespaces),
         labs=tuple(
-            LabMention(name=place.name, state="running" if place.is_alive else "stale")
+            LabMention(
+                name=place.name,
+                state="running" if place.is_alive else "stale",
+                pending=pending(place),
+            )
             for place in found
         ),
     )

@@ -13,6 +13,7 @@ from linkspan.control.lines import Client
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import service_name
 from linkspan.errors import Fault, Mistake
+from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place
 from linkspan.lab.kernel_bridge import kernel_bridge
 from linkspan.lab.life import scope_of
@@ -68,6 +69,7 @@ def observe(place: Place) -> LabSnapshot:
             )
             for node in nodes
         ],
+        pending=pending(place),
     )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 from collections.abc import Callable, Collection, Iterator
 
 from linkspan.engine.reading.dump import Dumps
@@ -11,7 +13,7 @@ from linkspan.engine.stack import setting_file
 from linkspan.engine.user.reading import read_user
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.state import Node, NodeKey, Setting, SettingKey, State
-from linkspan.plan.current import Fact, kernel_bridges, stacks, wires
+from linkspan.plan.current import Fact, kernel_bridges, stacks, steady, wires
 from linkspan.sandbox.namespaces import inside
 from linkspan.services.running import read_services
 
@@ -23,17 +25,18 @@ def read_state(site: Site, known: State) -> State:
     Raises Refusal or OSError.
     """
     nodes = {node: read_node(site, node, read_for_plan) for node in site.nodes()}
-    return dict(
+    observed = dict(
         [
             *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),
             *_settings(site, nodes, known),
             *kernel_bridges(site.lab, nodes),
             *read_user(site, nodes),
             *wires(site.lab, nodes),
-            *stacks(nodes),
+            *stacks(nodes, time.time()),
             *read_services(site),
         ]
     )
+    return steady(observed, known)
 
 
 def read_node(
@@ -47,6 +50,7 @@ def read_node(
 def _settings(site: Site, nodes: Collection[str], known: State) -> Iterator[Fact]:
     for key in known:
         if isinstance(key, SettingKey) and key.node in nodes:
-            with inside(site.network(key.node)):
+            # An interface that is not there yet has no settings.
+            with inside(site.network(key.node)), contextlib.suppress(FileNotFoundError):
                 words = setting_file(key.name).read_text().split()
                 yield key, Setting(text=" ".join(words))

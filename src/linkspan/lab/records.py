@@ -3,9 +3,13 @@
     topology.json   the file's values, once the lab is complete
     applied.json    the state that was applied: what of all that is there is the lab's
     engines.json    why each bridge has the engine that it has
+    taken.json      the machine's network cards that are uplinks, as they were before
     journal.json    written before the first action of a change, removed when all is as it should
                     be: the state before, the state to come, and who is at it
     journal.log     a line for each action, written before it is carried out
+
+A change that waits to be confirmed is remembered as if it had been, and its journal stays open,
+with what was remembered before.
 
 A journal that stands there while nobody holds the lab's turn is a change that was interrupted.
 Every file but the log is written beside its place and moved there, so that it is whole or not
@@ -14,18 +18,22 @@ there at all.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Final, TypeVar
 
 import msgspec
+from msgspec.structs import replace
 
 from linkspan.model.state import AnyKey, AnyValue, State
 from linkspan.model.topology import Topology
 from linkspan.plan.change import Change
+from linkspan.plan.uplink import Taken
 from linkspan.sandbox import state as files
 
 APPLIED: Final = "applied.json"
 ENGINES: Final = "engines.json"
+TAKEN: Final = "taken.json"
 JOURNAL: Final = "journal.json"
 JOURNAL_LOG: Final = "journal.log"
 
@@ -43,8 +51,11 @@ class Journal(msgspec.Struct, frozen=True, kw_only=True):
     was_up: bool
     """Whether the lab was complete before."""
     confirm_by: float | None = None
-    """Seconds since 1970-01-01 UTC until which the change has to be confirmed, once all of it was
-    carried out."""
+    """Seconds since 1970-01-01 UTC until which the change has to be confirmed; None for one that
+    has not to be, or that has not been carried out yet."""
+    topology: Topology | None = None
+    """What was remembered before: the file, and the state that was applied."""
+    applied: Facts = []
 
 
 class Records:
@@ -83,10 +94,38 @@ class Records:
 
     def finish(self, topology: Topology, applied: State, engines: dict[str, str]) -> None:
         """A change was carried out: remember what the lab is now, and close the journal."""
+        self.remember(topology, applied, engines)
+        self.close_journal()
+
+    def remember(self, topology: Topology, applied: State, engines: dict[str, str]) -> None:
+        """Remember what the lab is now."""
         self._write(ENGINES, engines)
         self._write(APPLIED, list(applied.items()))
         self._write(files.TOPOLOGY, topology)
+
+    def forget(self) -> None:
+        """Nothing of the lab is there any more."""
         self.close_journal()
+        for name in (files.TOPOLOGY, APPLIED, ENGINES, TAKEN):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def await_confirmation(self, until: float) -> None:
+        """A change was carried out: its journal stays open until somebody confirms it."""
+        if (journal := self.journal()) is not None:
+            self._write(JOURNAL, replace(journal, confirm_by=until))
+
+    def taken(self) -> list[Taken]:
+        """The machine's network cards that are uplinks of the lab, as they were before."""
+        return self._read(TAKEN, list[Taken]) or []
+
+    def keep_taken(self, taken: Sequence[Taken]) -> None:
+        """Remember which cards are uplinks. A card is forgotten after the journal was closed: as
+        long as a change may be taken back, it must be known what the card was.
+        """
+        if taken:
+            self._write(TAKEN, list(taken))
+        else:
+            (self._folder / TAKEN).unlink(missing_ok=True)
 
     def close_journal(self) -> None:
         """No change is under way any more."""

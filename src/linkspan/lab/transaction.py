@@ -19,6 +19,8 @@ there is nothing to read before and nothing to undo.
 
 from __future__ import annotations
 
+import shlex
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,6 +30,8 @@ from linkspan.engine.kernel.unfinished import remove_half_made
 from linkspan.engine.site import Site
 from linkspan.errors import Refusal
 from linkspan.lab.executor import Executor, Progress, names_of_ends
+from linkspan.lab.find import Place
+from linkspan.lab.life import Life
 from linkspan.lab.readings import read_state
 from linkspan.lab.records import Journal, Records
 from linkspan.model.state import State
@@ -52,6 +56,8 @@ class Transaction:
     command: str
     is_new: bool = False
     """Whether there is nothing of the lab but its init process, which ends with us."""
+    claimed: State = field(default_factory=dict, compare=False)
+    """What is the lab's to change beside what it made: what network cards had that it takes."""
     progress: Progress | None = field(default=None, compare=False)
 
     def preview(self, desired: State) -> Plan:
@@ -60,13 +66,13 @@ class Transaction:
             lambda site: plan(desired, self._current(site, desired), Records(self.folder).applied())
         )
 
-    def make(self, desired: State, confirm_by: float | None = None) -> Plan:
+    def make(self, desired: State) -> Plan:
         """Make what there is what there should be; returns what was done.
 
         The journal stays open if something was done. Raises Refusal when the kernel said no:
         everything is then as it was before, or the message says what is not.
         """
-        return self._inside(lambda site: self._make(site, desired, confirm_by))
+        return self._inside(lambda site: self._make(site, desired))
 
     def _inside(self, work: Callable[[Site], Plan]) -> Plan:
         _, namespaces = self.init.call_for_descriptors("fetch", name="lab")
@@ -82,7 +88,7 @@ class Transaction:
         finally:
             site.close()
 
-    def _make(self, site: Site, desired: State, confirm_by: float | None) -> Plan:
+    def _make(self, site: Site, desired: State) -> Plan:
         records = Records(self.folder)
         interrupted = records.journal()
         if interrupted is not None:
@@ -92,13 +98,15 @@ class Transaction:
         if not changes:
             return ()
         before = dict(interrupted.before) if interrupted else current
+        topology = interrupted.topology if interrupted else records.topology()
         records.begin(
             Journal(
                 command=self.command,
                 before=list(before.items()),
                 after=list(desired.items()),
-                was_up=interrupted.was_up if interrupted else records.topology() is not None,
-                confirm_by=confirm_by,
+                was_up=topology is not None,
+                topology=topology,
+                applied=interrupted.applied if interrupted else list(records.applied().items()),
             )
         )
         try:
@@ -115,7 +123,7 @@ class Transaction:
         records = Records(self.folder)
         applied, journal = records.applied(), records.journal()
         interrupted = dict([*journal.after, *journal.before]) if journal else {}
-        known = {**desired, **interrupted, **applied}
+        known = {**self.claimed, **desired, **interrupted, **applied}
         return owned(read_state(site, known), known)
 
     def _carry_out(
@@ -156,3 +164,23 @@ def _remove_half_made(site: Site, states: Sequence[State]) -> None:
     nodes, names = site.nodes(), names_of_ends(site, states)
     for state in states:
         remove_half_made(site, nodes, state, names)
+
+
+def transaction(
+    place: Place,
+    scope: Scope,
+    life: Life,
+    progress: Progress | None = None,
+    claimed: State | None = None,
+) -> Transaction:
+    """A transaction on a living lab."""
+    return Transaction(
+        place.name,
+        place.folder,
+        life.init,
+        scope,
+        shlex.join(["linkspan", *sys.argv[1:]]),
+        is_new=not life.was_alive and scope is Scope.SANDBOX,
+        claimed=claimed or {},
+        progress=progress,
+    )

@@ -2,27 +2,32 @@
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from linkspan.errors import LinkspanError
+from linkspan.lab.carry import carry_through
 from linkspan.lab.choose import Choice, choose
+from linkspan.lab.confirm import require_confirmed
 from linkspan.lab.executor import Progress
 from linkspan.lab.files import write_files
 from linkspan.lab.find import Place
-from linkspan.lab.life import Life, alive
+from linkspan.lab.life import alive
 from linkspan.lab.notices import notices
 from linkspan.lab.records import Records
 from linkspan.lab.requirements import require
-from linkspan.lab.transaction import Plan, Transaction
+from linkspan.lab.terms import Terms
+from linkspan.lab.transaction import Plan, transaction
 from linkspan.lab.turn import turn
+from linkspan.lab.uplinks import prepare
 from linkspan.model.base import Engine
 from linkspan.model.load import load
-from linkspan.model.topology import HOST, Scope
+from linkspan.model.nic import Secured
+from linkspan.model.topology import HOST, Scope, Topology
 from linkspan.plan.desired import desired
 from linkspan.plan.difference import plan
+from linkspan.sandbox import holder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +45,8 @@ class Up:
     notices: list[str]
     """What should be known though nothing is wrong."""
     seconds: float
+    secured: Secured = field(default_factory=Secured)
+    """What was done to uplinks."""
 
     @property
     def lab(self) -> str:
@@ -47,29 +54,42 @@ class Up:
         return self.place.name
 
 
-def up(file: Path, progress: Progress | None = None) -> Up:
+def up(file: Path, progress: Progress | None = None, terms: Terms | None = None) -> Up:
     """Make the lab that a file declares; `progress` is called, in another process, before each
-    action with the number of those done, of all, and the action.
+    action with the number of those done, of all, and the action. `terms` secure a change of
+    uplinks.
 
     Raises Mistake (nothing was touched), Refusal (everything was undone) or Missing.
     """
+    return bring(load(file), progress, terms)
+
+
+def bring(topology: Topology, progress: Progress | None = None, terms: Terms | None = None) -> Up:
+    """As `up`, from a topology."""
     started = time.monotonic()
-    topology = load(file)
     chosen, engines = choose(topology)
     place, wanted = Place(topology.name), desired(chosen)
     with turn(place.name):
+        require_confirmed(place)
+        records = Records(place.folder)
         was_up = place.topology() is not None and place.is_alive
         require(place, topology, wanted)
-        with alive(place, topology.scope) as life:
-            write_files(place.folder, topology)
-            done = transaction(place, topology.scope, life, progress).make(wanted)
-            why = {
-                name: choice.why
-                for name, choice in engines.items()
-                if topology.bridges[name].engine is Engine.AUTO
-            }
-            Records(place.folder).finish(topology, wanted, why)
-            life.init.call("commit")
+        uplinks = prepare(place.name, records, chosen, wanted)
+        why = {
+            name: choice.why
+            for name, choice in engines.items()
+            if topology.bridges[name].engine is Engine.AUTO
+        }
+        try:
+            with alive(place, topology.scope) as life:
+                write_files(place.folder, topology)
+                done, secured = carry_through(
+                    place, life, topology, uplinks, why, terms or Terms(), progress
+                )
+        except LinkspanError:
+            if topology.scope is Scope.HOST and not (records.topology() or records.journal()):
+                holder.end(place.folder)  # a new lab of which nothing is there
+            raise
     return Up(
         place,
         was_up,
@@ -79,21 +99,7 @@ def up(file: Path, progress: Progress | None = None) -> Up:
         engines=engines,
         notices=notices(chosen),
         seconds=time.monotonic() - started,
-    )
-
-
-def transaction(
-    place: Place, scope: Scope, life: Life, progress: Progress | None = None
-) -> Transaction:
-    """A transaction on a living lab."""
-    return Transaction(
-        place.name,
-        place.folder,
-        life.init,
-        scope,
-        shlex.join(["linkspan", *sys.argv[1:]]),
-        is_new=not life.was_alive and scope is Scope.SANDBOX,
-        progress=progress,
+        secured=secured,
     )
 
 
@@ -103,10 +109,14 @@ def preview(file: Path) -> tuple[Plan, list[str]]:
     chosen, _ = choose(topology)
     place, wanted = Place(topology.name), desired(chosen)
     require(place, topology, wanted)
+    records = Records(place.folder)
     if topology.scope is Scope.SANDBOX and not place.is_alive:
         return plan(wanted, {}), notices(chosen)
-    with turn(place.name), alive(place, topology.scope) as life:
-        found = transaction(place, topology.scope, life).preview(wanted)
-        if not life.was_alive:
-            life.init.call("shutdown", remove=not life.was_left)
+    with turn(place.name):
+        uplinks = prepare(place.name, records, chosen, wanted)
+        with alive(place, topology.scope) as life:
+            change = transaction(place, topology.scope, life, claimed=uplinks.claimed)
+            found = change.preview(uplinks.wanted)
+            if not life.was_alive:
+                life.init.call("shutdown", remove=not life.was_left)
     return found, notices(chosen)

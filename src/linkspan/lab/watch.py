@@ -24,6 +24,7 @@ from linkspan.engine.site import Site
 from linkspan.errors import LinkspanError
 from linkspan.lab.find import Place
 from linkspan.lab.life import scope_of
+from linkspan.lab.terms import Terms
 from linkspan.lab.up import Up, up
 from linkspan.sandbox import holder
 from linkspan.sandbox.namespaces import close_all, fork_inside, inside
@@ -39,14 +40,19 @@ _NOTICES: Final = _LINK | _IPV4_ADDRESS | _IPV4_ROUTE | _IPV6_ADDRESS | _IPV6_RO
 """RTMGRP_* (include/uapi/linux/rtnetlink.h)."""
 
 
-def keep(file: Path, report: Callable[[Up], None], complain: Callable[[str], None]) -> None:
+def keep(
+    file: Path,
+    report: Callable[[Up], None],
+    complain: Callable[[str], None],
+    terms: Terms | None = None,
+) -> None:
     """Bring a lab up and repair it until it is taken down. `report` is called after the first `up`
     and after each later one that had something to do; `complain` with what went wrong in a later
-    one.
+    one. `terms` secure the first one's change of uplinks.
 
     Raises LinkspanError when the first `up` fails.
     """
-    done = up(file)
+    done = up(file, terms=terms)
     report(done)
     while done.place.folder.exists():
         try:

@@ -40,13 +40,17 @@ from linkspan.model.readers import (
     word_reader,
 )
 from linkspan.model.shapes import SHAPES, UnfitError
-from linkspan.model.topology import NodePort, StaticEntry, Topology
+from linkspan.model.topology import NodePort, StaticEntry, Topology, UplinkPort
 from linkspan.model.yaml_reader import Document
 from linkspan.model.yaml_text import shorten
 
 Metas: TypeAlias = tuple[msgspec.Meta, ...]
 
-SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {NodePort: "bridge", StaticEntry: "port"}
+SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {
+    NodePort: "bridge",
+    StaticEntry: "port",
+    UplinkPort: "interface",
+}
 """Values that may be written as the text of one of their fields."""
 
 TEXT_FORMS: Final[dict[type[msgspec.Struct], tuple[str, Callable[[str], msgspec.Struct]]]] = {

@@ -14,6 +14,7 @@ from __future__ import annotations
 import msgspec
 
 from linkspan.model.interface_snapshot import Interface, Value
+from linkspan.model.snapshot import Pending
 
 
 class Address(Value, frozen=True):
@@ -193,12 +194,14 @@ class NamespaceSnapshot(Value, frozen=True):
         return next((each for each in self.interfaces if each.name == name), None)
 
 
-class LabMention(Value, frozen=True):
+class LabMention(Value, frozen=True, omit_defaults=True):
     """A lab of linkspan's that lives, or has left something, on the machine."""
 
     name: str
     state: str
     """running or stale."""
+    pending: Pending | None = None
+    """A change that was broken off or waits to be confirmed."""
 
 
 class HostSnapshot(Value, frozen=True):

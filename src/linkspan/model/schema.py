@@ -21,13 +21,22 @@ from linkspan.model.convert import SHORT_FORMS, TEXT_FORMS, field_readers, kinds
 from linkspan.model.dhcp import Dhcp, Dns
 from linkspan.model.link import VethEnd, VethLink
 from linkspan.model.options_page import options_page
-from linkspan.model.topology import Bridge, Node, NodePort, SocketPort, StaticEntry, Topology
+from linkspan.model.topology import (
+    Bridge,
+    Node,
+    NodePort,
+    SocketPort,
+    StaticEntry,
+    Topology,
+    UplinkPort,
+)
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
 SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (Topology, "The lab", "the top of the file"),
     (Bridge, "A bridge", "`bridges: {NAME: …}`"),
+    (UplinkPort, "An uplink", "`bridges: {NAME: {uplink: …}}`"),
     (Dhcp, "Addresses that a bridge gives away", "`bridges: {NAME: {dhcp: …}}`"),
     (Dns, "A name server of a bridge", "`bridges: {NAME: {dns: …}}`"),
     (SocketPort, "A socket as a port", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),

@@ -95,6 +95,16 @@ class NodeSnapshot(msgspec.Struct, frozen=True):
     interfaces: list[InterfaceSnapshot]
 
 
+class Pending(msgspec.Struct, frozen=True):
+    """A change of a lab that is not finished."""
+
+    command: str
+    seconds_left: int | None
+    """Until which it has to be confirmed; None for one that is under way or was broken off."""
+    is_guarded: bool
+    """Whether somebody takes it back when nobody confirms it."""
+
+
 class LabSnapshot(msgspec.Struct, frozen=True):
     """Everything that one lab consists of at one moment."""
 
@@ -106,6 +116,8 @@ class LabSnapshot(msgspec.Struct, frozen=True):
     """Seconds since 1970-01-01 UTC at which the lab was brought up."""
     bridges: list[BridgeSnapshot]
     nodes: list[NodeSnapshot]
+    pending: Pending | None = None
+    """A change that was broken off or waits to be confirmed."""
 
 
 class LeaseSnapshot(msgspec.Struct, frozen=True):

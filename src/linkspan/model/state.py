@@ -13,6 +13,7 @@ fact here. Options are sparse: a dictionary holds what differs from the default.
 
 from __future__ import annotations
 
+import ipaddress
 from typing import TypeAlias
 
 import msgspec
@@ -48,6 +49,21 @@ class SettingKey(Key, frozen=True):
 
 class Setting(Value, frozen=True):
     text: str
+
+
+def ipv6_switch(interface: str) -> str:
+    """The setting that keeps IPv6 off an interface when it is 1; its addresses go then, too."""
+    return f"net/ipv6/conf/{interface}/disable_ipv6"
+
+
+def network_broadcast(address: str, peer: str | None) -> str:
+    """The broadcast address that an address with its prefix length has unless one says otherwise:
+    that of its network, empty where there is none.
+    """
+    interface = ipaddress.ip_interface(address)
+    if interface.version == 6 or interface.network.prefixlen >= 31 or peer is not None:
+        return ""
+    return str(interface.network.broadcast_address)
 
 
 class BridgeKey(Key, frozen=True):
@@ -164,6 +180,15 @@ class Address(Value, frozen=True):
     """Of the connected route; 0 is the kernel's choice."""
     connected_route: bool = True
     """Whether the kernel makes a route to the prefix (without IFA_F_NOPREFIXROUTE)."""
+    broadcast: str = "network"
+    """The broadcast address; `network` for that of its network, empty for none."""
+    checked: bool = False
+    """IPv6: whether it counts as checked for duplicates (without IFA_F_NODAD)."""
+    flags: tuple[str, ...] = ()
+    """IPv6: home and autojoin, by the names of ip(8)."""
+    valid_until: float | None = None
+    """Seconds since 1970-01-01 UTC; None for ever."""
+    preferred_until: float | None = None
 
 
 class UpKey(Key, frozen=True):
@@ -194,6 +219,10 @@ class Route(Value, frozen=True):
     scope: str = "global"
     protocol: str = "static"
     kind: str = "unicast"
+    preference: str = "medium"
+    """IPv6: low, medium or high (RFC 4191)."""
+    metrics: dict[str, int] = {}
+    """mtu, advmss, … (RTAX_*), by the names of ip(8)."""
 
 
 class ServiceKey(Key, frozen=True):
@@ -240,11 +269,10 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
     match key, state[key]:
         case BridgeKey(), Bridge(node=node):
             return (NodeKey(node),)
-        case (
-            (PortKey(node=node) | UplinkKey(node=node)),
-            (Port(bridge=name) | Uplink(bridge=name)),
-        ):
+        case PortKey(node=node), Port(bridge=name):
             return (NodeKey(node), BridgeKey(name))
+        case UplinkKey(node=node, interface=interface), Uplink(bridge=name):
+            return (*_interface(node, interface, state), BridgeKey(name))
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
         case VethKey(node=node), Veth(peer_node=peer):
@@ -257,10 +285,22 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return _interface(node, key.interface, state)
         case RouteKey(node=node), Route(interface=str() as interface):
             return _interface(node, interface, state)
-        case ((SettingKey(node=node) | RouteKey(node=node)), _):
+        case SettingKey(node=node, name=name), _:
+            configured = interface_of_setting(name)
+            return _interface(node, configured, state) if configured else (NodeKey(node),)
+        case RouteKey(node=node), _:
             return (NodeKey(node),)
         case _:
             return ()
+
+
+def interface_of_setting(setting: str) -> str | None:
+    """The interface that a setting such as `net/ipv6/conf/eth0/accept_ra` is about."""
+    match setting.split("/"):
+        case ["net", "ipv4" | "ipv6", "conf", interface, _]:
+            return None if interface in ("all", "default") else interface
+        case _:
+            return None
 
 
 def _interface(node: str, interface: str, state: State) -> tuple[AnyKey, ...]:

@@ -87,6 +87,18 @@ class SocketPort(PortOptions, frozen=True, kw_only=True):
     ]
 
 
+class UplinkPort(PortOptions, frozen=True, kw_only=True):
+    """An interface that is there without the bridge, as a port of it: the way out."""
+
+    interface: Annotated[
+        InterfaceName,
+        Meta(
+            description="An interface of the bridge's node. Its addresses and routes move to the "
+            "bridge, which gets its MAC and MTU; they come back when it is released."
+        ),
+    ]
+
+
 class NodePort(PortOptions, frozen=True, kw_only=True):
     """An interface of a node, which is a port of a bridge."""
 
@@ -180,6 +192,13 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
     dns: Annotated[
         Dns | None, Meta(description="Name server on the bridge; none: no name server.")
     ] = None
+    uplink: Annotated[
+        UplinkPort | None,
+        Meta(
+            description="An interface of the bridge's node that becomes a port of the bridge; "
+            "`uplink: eth0` is short for `uplink: {interface: eth0}`."
+        ),
+    ] = None
     ports: Annotated[
         dict[InterfaceName, SocketPort],
         Meta(description="Further ports: sockets that programs such as QEMU connect to."),
@@ -262,6 +281,12 @@ class Topology(Value, frozen=True, kw_only=True):
             yield node, interface, port.fixed
         for end, _, _ in self.wire_ends():
             yield end.node, end.interface, end.address
+
+    def uplinks(self) -> Iterator[tuple[str, Bridge, UplinkPort]]:
+        """Every bridge with an uplink: its name, itself, the uplink."""
+        for name, bridge in self.bridges.items():
+            if bridge.uplink is not None:
+                yield name, bridge, bridge.uplink
 
     def mtu_of(self, port: NodePort) -> int:
         """The MTU of an interface in bytes: its own, or that of its bridge."""

@@ -18,6 +18,7 @@ from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
 from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_links import interfaces_of_links, settings, wires
 from linkspan.model.validate_options import engines, options_of_engines, options_together
+from linkspan.model.validate_uplinks import uplinks
 
 
 def validate(topology: Topology) -> list[Flaw]:
@@ -121,7 +122,10 @@ def _names_of_interfaces(topology: Topology) -> Iterator[Flaw]:
 
 
 def _number_of_ports(topology: Topology) -> Iterator[Flaw]:
-    ports = {name: len(bridge.ports) for name, bridge in topology.bridges.items()}
+    ports = {
+        name: len(bridge.ports) + (bridge.uplink is not None)
+        for name, bridge in topology.bridges.items()
+    }
     for _, _, port in topology.node_ports():
         if port.bridge in ports:
             ports[port.bridge] += 1
@@ -161,4 +165,5 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     wires,
     interfaces_of_links,
     settings,
+    uplinks,
 )

@@ -22,7 +22,8 @@ def static_entries(topology: Topology) -> Iterator[Flaw]:
         for node, interface, port in topology.node_ports()
     }
     for name, bridge in whole.bridges.items():
-        own = [*bridge.ports, *(port for port, (on, _) in places.items() if on == name)]
+        way_out = [bridge.uplink.interface] if bridge.uplink is not None else []
+        own = [*bridge.ports, *way_out, *(port for port, (on, _) in places.items() if on == name)]
         for mac, entry in bridge.fdb.items():
             path: Path = ("bridges", name, "fdb", mac)
             if entry.port not in own:

@@ -101,6 +101,8 @@ def _all_options(
         yield ("bridges", name), bridge, bridge
         for socket, port in bridge.ports.items():
             yield ("bridges", name, "ports", socket), port, bridge
+        if bridge.uplink is not None:
+            yield ("bridges", name, "uplink"), bridge.uplink, bridge
     for node, interface, link in topology.node_ports():
         if link.bridge in topology.bridges:
             path: Path = ("nodes", node, "ports", interface)

@@ -12,7 +12,9 @@ which somebody gave another prefix length is the one that was declared, since bo
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+from msgspec.structs import replace
 
 from linkspan.model import host_snapshot as read
 from linkspan.model.host_snapshot import NamespaceSnapshot
@@ -41,6 +43,7 @@ from linkspan.model.state import (
     UplinkKey,
     Veth,
     VethKey,
+    network_broadcast,
 )
 
 Fact = tuple[AnyKey, AnyValue]
@@ -50,6 +53,14 @@ MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, ServiceKey)
 
 AUTOMATIC = ("kernel", "redirect", "ra")
 """Protocols of routes that the kernel makes by itself: for an address, on a router's word."""
+
+
+KEPT_FLAGS = ("home", "autojoin")
+"""Flags of an IPv6 address that somebody asked for, and that say nothing of its state."""
+
+CLOCKS_APART = 5.0
+"""Seconds by which two readings of the end of one lifetime may differ: the kernel tells whole
+seconds that are left."""
 
 
 def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
@@ -65,8 +76,32 @@ def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
     }
 
 
-def stacks(nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
-    """Addresses, interfaces up or down, and routes of every node.
+def steady(observed: State, known: State) -> State:
+    """The observed state without what is no difference to what is known: lifetimes that end at the
+    same time, how an address of ours that is there came to be checked, or to be broadcast to.
+    """
+    return {key: _steady(value, known.get(key)) for key, value in observed.items()}
+
+
+def _steady(found: AnyValue, known: AnyValue | None) -> AnyValue:
+    if not isinstance(found, Address) or not isinstance(known, Address):
+        return found
+    return replace(
+        found,
+        broadcast=known.broadcast,
+        checked=known.checked,
+        valid_until=_same_time(found.valid_until, known.valid_until),
+        preferred_until=_same_time(found.preferred_until, known.preferred_until),
+    )
+
+
+def _same_time(found: float | None, known: float | None) -> float | None:
+    is_same = found is not None and known is not None and abs(found - known) < CLOCKS_APART
+    return known if is_same else found
+
+
+def stacks(nodes: Mapping[str, NamespaceSnapshot], now: float = 0.0) -> Iterator[Fact]:
+    """Addresses, interfaces up or down, and routes of every node, read at `now`.
 
     A route for some packets only (by TOS, by source prefix) is none of those that a key names. In
     IPv6 several routes may have the same key; one that was configured comes after those that the
@@ -75,26 +110,45 @@ def stacks(nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
     for node, found in nodes.items():
         for interface in found.interfaces:
             yield UpKey(node, interface.name), Up(up=interface.up)
-        for address in found.addresses:
-            yield AddressKey(node, address.interface, address.address), _address(address)
+        for address in in_order(found.addresses):
+            fact = address_fact(address, now)
+            yield AddressKey(node, address.interface, address.address), fact
         for route in sorted(found.routes, key=lambda each: each.protocol not in AUTOMATIC):
             if route.tos or route.source is not None:
                 continue
             key = RouteKey(node, route.destination, route.metric, route.table)
-            yield key, _route(route)
+            yield key, route_fact(route)
 
 
-def _address(address: read.Address) -> Address:
+def in_order(addresses: Sequence[read.Address]) -> list[read.Address]:
+    """Addresses in the order in which they have to be added to be listed like this again: the
+    kernel puts a new IPv6 address before the others of its scope (ipv6_link_dev_addr,
+    net/ipv6/addrconf.c).
+    """
+    ipv6 = [each for each in addresses if ":" in each.address]
+    return [*(each for each in addresses if ":" not in each.address), *reversed(ipv6)]
+
+
+def address_fact(address: read.Address, now: float) -> Address:
+    """What is said of an address that was read at `now`, in seconds since 1970-01-01 UTC."""
+    is_ipv6 = ":" in address.address
+    usual = network_broadcast(address.address, address.peer)
     return Address(
         scope=address.scope,
         peer=address.peer,
         label=None if address.label == address.interface else address.label,
         metric=address.metric,
         connected_route="noprefixroute" not in address.flags,
+        broadcast="network" if (address.broadcast or "") == usual else address.broadcast or "",
+        checked=is_ipv6 and "nodad" not in address.flags,
+        flags=tuple(name for name in KEPT_FLAGS if name in address.flags),
+        valid_until=None if address.valid is None else now + address.valid,
+        preferred_until=None if address.preferred is None else now + address.preferred,
     )
 
 
-def _route(route: read.Route) -> Route:
+def route_fact(route: read.Route) -> Route:
+    """What is said of a route that was read."""
     return Route(
         interface=route.interface,
         gateway=route.gateway,
@@ -103,6 +157,8 @@ def _route(route: read.Route) -> Route:
         scope=route.scope,
         protocol=route.protocol,
         kind=route.kind,
+        preference=route.preference or "medium",
+        metrics=route.metrics,
     )
 
 
@@ -122,9 +178,9 @@ def kernel_bridges(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator
                         options=dict(interface.bridge_options or {}),
                     ),
                 )
-            elif interface.mark is not None and interface.mark.lab == lab:
+            elif _is_bridges_end_of(lab, interface):
                 yield from _kernel_port(interface, nodes)
-            elif interface.master_name in bridges:
+            elif interface.master_name in bridges:  # also a node's end, the card of a sandbox
                 yield (
                     UplinkKey(node, interface.name),
                     Uplink(
@@ -145,9 +201,14 @@ def _is_bridge_of(lab: str, interface: Interface) -> bool:
     return interface.kind == "bridge" and mark is not None and mark.lab == lab
 
 
+def _is_bridges_end_of(lab: str, interface: Interface) -> bool:
+    mark = interface.mark
+    return mark is not None and mark.lab == lab and is_bridges_end(interface)
+
+
 def port_label(interface: Interface | None) -> str | None:
     """The name as a port, `web.eth0`, of the bridge's end of a veth of ours."""
-    if interface is None or interface.mark is None or interface.kind == "bridge":
+    if interface is None or interface.mark is None or not is_bridges_end(interface):
         return None
     return interface.mark.id
 

@@ -34,9 +34,10 @@ from linkspan.model.state import (
     Up,
     UpKey,
 )
-from linkspan.model.topology import HOST, Topology
+from linkspan.model.topology import HOST, Scope, Topology
 from linkspan.plan.desired_links import Fact, links
 from linkspan.plan.services import services
+from linkspan.plan.uplink import declared, with_uplink
 
 DEFAULT_ROUTES = {4: "0.0.0.0/0", 6: "::/0"}
 """Destinations of default routes by IP version."""
@@ -46,9 +47,13 @@ DEFAULT_METRICS = {4: 0, 6: 1024}
 
 
 def desired(topology: Topology) -> State:
-    """The state that `topology` declares; every bridge's engine has been chosen."""
+    """The state that `topology` declares; every bridge's engine has been chosen.
+
+    Uplinks are in it for a sandbox only, whose network cards the file declares; those of a machine
+    have to be read (`plan.uplink`).
+    """
     whole = with_macs(topology)
-    return dict(
+    state: State = dict(
         [
             *_nodes(whole),
             *_bridges(whole),
@@ -60,6 +65,10 @@ def desired(topology: Topology) -> State:
             *services(whole),
         ]
     )
+    for name, bridge, uplink in topology.uplinks() if topology.scope is Scope.SANDBOX else ():
+        taken = declared(state, bridge.node, uplink.interface)
+        state = with_uplink(state, taken, name, options_of(uplink), bridge.mac)
+    return state
 
 
 def _nodes(topology: Topology) -> Iterator[Fact]:

@@ -13,14 +13,17 @@ is the order, and that is a table too (`RANKS`): what others stand on comes firs
        would refuse to delete them once more
 
 So an address is on its new interface before it leaves the old one, a route changes its way in one
-step, and what stays in place is not touched. A plan of a state against itself is empty, and the
-inverse of a plan is the plan the other way round.
+step, and what stays in place is not touched. Three orders are finer than ranks: what is set of an
+interface comes when the interface is there, before its addresses; a route through a gateway comes
+after those by which the gateway is reached; and IPv6 is switched off on an interface (which takes
+its addresses away) when everything else has come. A plan of a state against itself is empty, and
+the inverse of a plan is the plan the other way round.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from typing import Final
 
 import msgspec
@@ -36,8 +39,10 @@ from linkspan.model.state import (
     NodeKey,
     Port,
     PortKey,
+    Route,
     RouteKey,
     ServiceKey,
+    Setting,
     SettingKey,
     Socket,
     SocketKey,
@@ -48,6 +53,8 @@ from linkspan.model.state import (
     UplinkKey,
     Veth,
     VethKey,
+    interface_of_setting,
+    ipv6_switch,
     parents,
 )
 from linkspan.plan.change import Change
@@ -98,8 +105,13 @@ def plan(desired: State, current: State, applied: State | None = None) -> tuple[
     else has been at it since: drift.
     """
     first = _to_go_first(desired, current)
-    rest = {key: REMOVED for key in current if key not in desired and key not in first}
-    arrivals = _ordered(_arrivals(desired, current, first, applied or {}))
+    arrivals = sorted(_arrivals(desired, current, first, applied or {}), key=_order)
+    silent = {change.key for change in arrivals if _silences(change)}
+    rest = {
+        key: REMOVED
+        for key in current
+        if key not in desired and key not in first and not _is_silenced(key, current, silent)
+    }
     return (
         *_removals(first, current),
         *(change for change in arrivals if not _is_setting_down(change)),
@@ -121,8 +133,33 @@ def _arrivals(
             yield Change(key=key, before=before, after=value, reason=reason)
 
 
-def _ordered(changes: Iterator[Change]) -> list[Change]:
-    return sorted(changes, key=lambda change: RANKS[type(change.key)])
+def _order(change: Change) -> tuple[int, bool]:
+    if _silences(change):
+        return len(KINDS), False
+    if isinstance(change.key, SettingKey) and interface_of_setting(change.key.name):
+        return RANKS[EntryKey], True
+    return RANKS[type(change.key)], isinstance(change.after, Route) and bool(change.after.gateway)
+
+
+def _silences(change: Change) -> bool:
+    """Whether a change switches IPv6 off on an interface."""
+    match change:
+        case Change(key=SettingKey(name=name), after=Setting(text="1")):
+            return name.startswith("net/ipv6/conf/") and name.endswith("/disable_ipv6")
+        case _:
+            return False
+
+
+def _is_silenced(key: AnyKey, state: State, silent: Set[AnyKey]) -> bool:
+    """Whether an address or a route goes when IPv6 is switched off on its interface."""
+    match key, state[key]:
+        case AddressKey(node=node, interface=str() as interface, address=text), _:
+            pass
+        case RouteKey(node=node, destination=text), Route(interface=str() as interface):
+            pass
+        case _:
+            return False
+    return ":" in text and SettingKey(node, ipv6_switch(interface)) in silent
 
 
 def _is_setting_down(change: Change) -> bool:
@@ -130,7 +167,7 @@ def _is_setting_down(change: Change) -> bool:
 
 
 def _removals(reasons: dict[AnyKey, str], current: State) -> list[Change]:
-    going = sorted(reasons, key=lambda key: RANKS[type(key)])
+    going = sorted(reasons, key=lambda key: _order(Change(key=key, after=current[key])))
     return [
         Change(key=key, before=current[key], reason=reasons[key])
         for key in reversed(going)

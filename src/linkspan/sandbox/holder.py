@@ -77,7 +77,7 @@ def end(folder: Path) -> None:
     deadline = time.monotonic() + PATIENCE
     killed = False
     while not state.clear(folder):
-        process = _open_process(folder)
+        process = open_process(folder)
         if process is not None:
             _end_process(folder, process)
             state.clear(folder)
@@ -92,8 +92,10 @@ def end(folder: Path) -> None:
         time.sleep(0.005)
 
 
-def _open_process(folder: Path) -> int | None:
-    """A pidfd of the process that listens on a lab's control socket (SO_PEERCRED, unix(7))."""
+def open_process(folder: Path) -> int | None:
+    """A pidfd of a lab's init process, which listens on its control socket (SO_PEERCRED, unix(7));
+    None when nobody does.
+    """
     try:
         with connect_socket(folder / state.INIT_SOCKET, PATIENCE) as sock:
             credentials = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)

@@ -17,6 +17,7 @@ from linkspan.view.host_words import (
     state_of,
 )
 from linkspan.view.table import Cell, Quantity, byte_count, plural, table
+from linkspan.view.uplinks import pending_as_text
 
 MOST_ADDRESSES = 3
 """Addresses of a namespace that its line names."""
@@ -206,7 +207,12 @@ def labs_table(machine: Machine) -> str:
         ]
         for lab in machine.snapshot.labs
     ]
-    return table(["lab", "state", "namespaces", "next"], rows)
+    notes = [
+        f"{lab.name}: {pending_as_text(lab.pending)}"
+        for lab in machine.snapshot.labs
+        if lab.pending is not None
+    ]
+    return "\n".join([table(["lab", "state", "namespaces", "next"], rows), *notes])
 
 
 def _without_empty(

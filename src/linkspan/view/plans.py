@@ -7,8 +7,10 @@ from typing import Any, Protocol
 
 import msgspec
 
+from linkspan.model.nic import Secured
 from linkspan.plan.change import Change
 from linkspan.view.table import plural
+from linkspan.view.uplinks import secured_as_text
 
 FEW = 24
 """Actions of a running lab that are listed one by one; of more, the kinds are counted."""
@@ -29,6 +31,8 @@ class Done(Protocol):
     def nodes(self) -> int: ...
     @property
     def seconds(self) -> float: ...
+    @property
+    def secured(self) -> Secured: ...
 
 
 def plan_as_text(changes: Sequence[Change]) -> str:
@@ -59,6 +63,11 @@ def plan_as_json(changes: Sequence[Change]) -> list[dict[str, Any]]:
 
 def up_as_text(done: Done) -> str:
     """What `up` did, and what to do next."""
+    about_uplinks = secured_as_text(done.lab, done.secured)
+    return "\n".join(filter(None, [_what_was_done(done), about_uplinks]))
+
+
+def _what_was_done(done: Done) -> str:
     if not done.was_up:
         what = f"{plural(done.bridges, 'bridge')}, {plural(done.nodes, 'node')}"
         return (
@@ -76,6 +85,7 @@ def up_as_text(done: Done) -> str:
 
 def up_as_json(done: Done) -> dict[str, Any]:
     """The same as values."""
+    about_uplinks = {"uplink": msgspec.to_builtins(done.secured)} if done.secured.moved else {}
     return {
         "lab": done.lab,
         "changed": bool(done.plan),
@@ -83,4 +93,5 @@ def up_as_json(done: Done) -> dict[str, Any]:
         "bridges": done.bridges,
         "nodes": done.nodes,
         "seconds": round(done.seconds, 2),
+        **about_uplinks,
     }
