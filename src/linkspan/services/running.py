@@ -27,7 +27,7 @@ from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
 from linkspan.engine.stack import setting_file
 from linkspan.errors import Bug, Refusal
-from linkspan.model.state import Port, PortKey, Service, ServiceKey, State
+from linkspan.model.state import Bridge, BridgeKey, Port, PortKey, Service, ServiceKey, State
 from linkspan.plan.change import Change
 from linkspan.plan.services import CLIENT, IPV4, IPV6, SERVER
 from linkspan.sandbox.namespaces import inside, node_key
@@ -42,6 +42,9 @@ _PREFIX: Final = "service:"
 PATIENCE: Final = 10.0
 """Seconds that a program gets for its first work: a client that hears nothing asks after 4 and
 after 8 more (RFC 2131, 4.1)."""
+
+FORWARD_DELAY: Final = 15.0
+"""Seconds that a port listens, and then learns, unless the file says another (br_if.c)."""
 
 _ANSWERED: Final = 1.0
 """Seconds after which a server of ours has answered everybody whom it has an address for."""
@@ -99,7 +102,9 @@ class Services:
             self._waiting = {key: self._waiting[key] for key in lacks}
             waited = time.monotonic() - began
             for key, lack in lacks.items():
-                if waited > PATIENCE or (waited > _ANSWERED and self._is_hopeless(key, lack)):
+                if waited > self._patience(key) or (
+                    waited > _ANSWERED and self._is_hopeless(key, lack)
+                ):
                     raise Refusal(self._complaint(key, lack))
             time.sleep(_POLL)
         self._waiting.clear()
@@ -194,6 +199,17 @@ class Services:
         """Whether a client asks a server of ours that has nothing left for it."""
         _, text, leases = self._server(key)
         return lack == IPV4 and text is not None and exhausted(text, leases)
+
+    def _patience(self, key: ServiceKey) -> float:
+        """Seconds that a client gets: as long again as a spanning tree keeps its port from
+        forwarding, since the time between two questions doubles.
+        """
+        match self._state.get(PortKey(key.node, key.interface)):
+            case Port(bridge=name):
+                match self._state.get(BridgeKey(name)):
+                    case Bridge(options={"stp": str(), **options}):
+                        return PATIENCE + 4 * float(options.get("forward_delay") or FORWARD_DELAY)
+        return PATIENCE
 
     def _complaint(self, key: ServiceKey, lack: str) -> str:
         what = {IPV4: "no IPv4 address", IPV6: "no IPv6 address"}.get(lack, f"not {lack}")
