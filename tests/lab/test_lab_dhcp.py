@@ -73,6 +73,14 @@ def test_a_second_up_finds_nothing_to_do(any_machine: Machine, engine: str) -> N
     any_machine.linkspan("down", "pool")
 
 
+def test_a_lease_comes_when_the_spanning_tree_lets_it(machine: Machine) -> None:
+    text = lab(machine).read_text().replace("kernel", "kernel\n    stp: stp\n    forward-delay: 2")
+    file = machine.file(text)
+    machine.linkspan("up", file)
+    assert "nothing changed" in machine.linkspan("up", file).stdout
+    machine.linkspan("down", "pool")
+
+
 def test_a_killed_server_is_back_with_its_leases(any_machine: Machine) -> None:
     file = lab(any_machine)
     any_machine.linkspan("up", file)

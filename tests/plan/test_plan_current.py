@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from tests.plan.paper_kernel import LAB, MACS, Namespace, Shown, beside, labs, shown, strangers
 
 from linkspan.model import host_snapshot as read
+from linkspan.model import state as facts
 from linkspan.model.base import Engine
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.state import (
@@ -31,7 +32,7 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Bridge, NodePort, Topology
 from linkspan.model.topology import Node as DeclaredNode
-from linkspan.plan.current import MARKED, kernel_bridges, owned, stacks, wires
+from linkspan.plan.current import MARKED, kernel_bridges, owned, stacks, steady, wires
 from linkspan.plan.desired import desired
 from linkspan.plan.difference import plan
 
@@ -277,3 +278,19 @@ def test_up_and_down_are_read_of_every_interface() -> None:
     nodes = changed(shown(PAIR), "a", "eth0", up=False)
     facts = dict(stacks(nodes))
     assert (facts[UpKey("a", "eth0")], facts[UpKey("a", "lo")]) == (Up(up=False), Up(up=True))
+
+
+def test_the_ageing_time_of_a_changing_spanning_tree_is_no_drift() -> None:
+    def bridge(options: facts.Options) -> State:
+        value = facts.Bridge(node=HOST, engine="kernel", mac="", mtu=1500, options=options)
+        return {BridgeKey("br0"): value}
+
+    known = bridge({"stp": "stp", "forward_delay": 2.0, "ageing_time": 60.0})
+    changing = bridge({"stp": "stp", "forward_delay": 2.0, "ageing_time": 4.0})
+    assert steady(changing, known) == known
+    usual = bridge({"stp": "stp"})
+    assert steady(bridge({"stp": "stp", "ageing_time": 30.0}), usual) == usual
+    drifted = bridge({"stp": "stp", "ageing_time": 31.0})
+    assert steady(drifted, usual) == drifted
+    without = bridge({"ageing_time": 30.0})
+    assert steady(without, bridge({})) == without

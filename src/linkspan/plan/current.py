@@ -20,6 +20,7 @@ from linkspan.model import host_snapshot as read
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import LINK_PREFIX, port_name
+from linkspan.model.options import BY_NAME, OptionScope
 from linkspan.model.state import (
     Address,
     AddressKey,
@@ -30,6 +31,7 @@ from linkspan.model.state import (
     Entry,
     EntryKey,
     NodeKey,
+    Options,
     Port,
     PortKey,
     Route,
@@ -78,12 +80,15 @@ def owned(observed: State, *declared: Iterable[AnyKey]) -> State:
 
 def steady(observed: State, known: State) -> State:
     """The observed state without what is no difference to what is known: lifetimes that end at the
-    same time, how an address of ours that is there came to be checked, or to be broadcast to.
+    same time, how an address of ours that is there came to be checked, or to be broadcast to, and
+    the ageing time that a bridge has for a while when its spanning tree has changed.
     """
     return {key: _steady(value, known.get(key)) for key, value in observed.items()}
 
 
 def _steady(found: AnyValue, known: AnyValue | None) -> AnyValue:
+    if isinstance(found, Bridge) and isinstance(known, Bridge):
+        return replace(found, options=_settled(found.options, known.options))
     if not isinstance(found, Address) or not isinstance(known, Address):
         return found
     return replace(
@@ -93,6 +98,20 @@ def _steady(found: AnyValue, known: AnyValue | None) -> AnyValue:
         valid_until=_same_time(found.valid_until, known.valid_until),
         preferred_until=_same_time(found.preferred_until, known.preferred_until),
     )
+
+
+def _settled(found: Options, known: Options) -> Options:
+    """Options as they are when no spanning tree is changing: until then the kernel has, and tells
+    of, an ageing time of two forward delays (`__br_set_topology_change`, net/bridge/br_stp.c).
+    """
+    ageing, delay = (
+        found.get(name, BY_NAME[OptionScope.BRIDGE][name].default)
+        for name in ("ageing_time", "forward_delay")
+    )
+    if "stp" not in found or ageing != 2 * float(delay or 0):
+        return found
+    others = {name: value for name, value in found.items() if name != "ageing_time"}
+    return others | {name: known[name] for name in ("ageing_time",) if name in known}
 
 
 def _same_time(found: float | None, known: float | None) -> float | None:
