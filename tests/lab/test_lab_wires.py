@@ -73,7 +73,7 @@ def test_what_other_hands_did_to_wires_and_settings_is_put_right(machine: Machin
     run(machine, "c", "ip", "link", "set", "eth2", "down", "name", "mine", "address", "2:0:0:0:0:9")
     run(machine, "a", "sh", "-c", "echo 0 > /proc/sys/net/ipv4/conf/all/arp_ignore")
     done = follow(machine, lab(FIRST + SECOND))
-    assert "change net/ipv4/conf/all/arp_ignore of a: text 1 instead of 0" in done
+    assert "set net/ipv4/conf/all/arp_ignore of a to 1" in done
     for address in ("10.6.0.2", "10.6.1.2"):
         run(machine, "a", "ping", "-c1", "-W2", address)
     machine.linkspan("down", "wired")

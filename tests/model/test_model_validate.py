@@ -9,8 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from linkspan.model.flaw import label, resembling
-from linkspan.model.shapes import SHAPES, UnfitError, parse_interface
+from linkspan.model.shapes import SHAPES, parse_interface
 from linkspan.model.topology import MOST_PORTS, Bridge, Node, NodePort, Topology
+from linkspan.model.unfit import UnfitError
 from linkspan.model.validate import validate
 
 

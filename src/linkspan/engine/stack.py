@@ -29,8 +29,6 @@ from linkspan.model.state import (
     NodeKey,
     Route,
     RouteKey,
-    Setting,
-    SettingKey,
     Up,
     UpKey,
 )
@@ -46,7 +44,7 @@ class Stack:
         self._site = site
 
     def carry_out(self, change: Change) -> None:
-        """Carry out a change of a node, an address, a route, a setting, or up and down.
+        """Carry out a change of a node, an address, a route, or up and down.
 
         Raises Refusal or OSError when the kernel says no.
         """
@@ -55,11 +53,6 @@ class Stack:
                 self._remove_node(node)
             case Change(key=NodeKey(node=node)):
                 self._add_node(node)
-            case Change(key=SettingKey() as key, after=Setting(text=text)):
-                with inside(self._site.network(key.node)):
-                    setting_file(key.name).write_text(text)
-            case Change(key=SettingKey(), after=None):
-                pass  # nobody knows what it was before; who needs that restored declares it
             case Change(key=AddressKey() as key):
                 self._address(key, change)
             case Change(key=UpKey() as key, after=Up(up=False)):

@@ -12,7 +12,9 @@ from linkspan.engine.stack import Stack
 from linkspan.engine.user.engine import UserEngine
 from linkspan.engine.wires import Wires
 from linkspan.errors import Refusal
+from linkspan.lab.settings import Settings
 from linkspan.model.names import switch_side_names
+from linkspan.model.rules import RulesKey
 from linkspan.model.state import (
     Bridge,
     BridgeKey,
@@ -20,6 +22,7 @@ from linkspan.model.state import (
     Port,
     PortKey,
     ServiceKey,
+    SettingKey,
     SocketKey,
     State,
     UpKey,
@@ -29,6 +32,7 @@ from linkspan.model.state import (
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import RANKS
+from linkspan.services.firewall import Firewall
 from linkspan.services.running import Services
 
 Progress: TypeAlias = Callable[[int, int, Change], None]
@@ -50,6 +54,8 @@ class Executor:
     def __init__(self, site: Site, states: Sequence[State]) -> None:
         self._stack = Stack(site)
         self._wires = Wires(site)
+        self._firewall = Firewall(site)
+        self._settings = Settings(site)
         facts = [fact for state in states for fact in state.items()]
         self._services = Services(site, dict(facts))
         bridges = {
@@ -115,5 +121,9 @@ class Executor:
             case UpKey(interface=name), _ if self._bridges.get(name) == "user":
                 self._stack.carry_out(change)
                 self._engines["user"].carry_out(change)
+            case RulesKey(), _:
+                self._firewall.carry_out(change)
+            case SettingKey(), _:
+                self._settings.carry_out(change)
             case _:
                 self._stack.carry_out(change)

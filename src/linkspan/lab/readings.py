@@ -2,33 +2,38 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Iterable
 
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_for_plan, read_namespace
 from linkspan.engine.site import Site
-from linkspan.engine.stack import setting_file
 from linkspan.engine.user.reading import read_user
+from linkspan.lab.settings import read_settings
 from linkspan.model.host_snapshot import NamespaceSnapshot
-from linkspan.model.state import Node, NodeKey, Setting, SettingKey, State
-from linkspan.plan.current import Fact, kernel_bridges, stacks, steady, wires
+from linkspan.model.rules import Rules
+from linkspan.model.state import Node, NodeKey, State
+from linkspan.plan.current import kernel_bridges, stacks, steady, wires
 from linkspan.sandbox.namespaces import inside
+from linkspan.services.firewall import read_rules
 from linkspan.services.running import read_services
 
 
-def read_state(site: Site, known: State) -> State:
-    """Everything that there is of a lab. What no reading tells comes from what is `known` of it:
-    which kinds the nodes are of, and which settings somebody cares for.
+def read_state(site: Site, desired: State, *remembered: State) -> State:
+    """Everything that there is of a lab. What no reading tells comes from what is known of it, the
+    later ones first: which kinds the nodes are of, which settings somebody cares for, which rules
+    a digest stands for.
 
     Raises Refusal or OSError.
     """
+    states = (desired, *remembered)
+    known = {key: value for state in states for key, value in state.items()}
     nodes = {node: read_node(site, node, read_for_plan) for node in site.nodes()}
-    observed = dict(
+    observed: State = dict(
         [
             *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),
-            *_settings(site, nodes, known),
+            *read_settings(site, desired),
+            *read_rules(site, _hosts(nodes, known), _rules(states)),
             *kernel_bridges(site.lab, nodes),
             *read_user(site, nodes),
             *wires(site.lab, nodes),
@@ -47,10 +52,10 @@ def read_node(
         return read(dumps)
 
 
-def _settings(site: Site, nodes: Collection[str], known: State) -> Iterator[Fact]:
-    for key in known:
-        if isinstance(key, SettingKey) and key.node in nodes:
-            # An interface that is not there yet has no settings.
-            with inside(site.network(key.node)), contextlib.suppress(FileNotFoundError):
-                words = setting_file(key.name).read_text().split()
-                yield key, Setting(text=" ".join(words))
+def _hosts(nodes: Iterable[str], known: State) -> list[str]:
+    """The nodes that may carry bridges, and so rules."""
+    return [node for node in nodes if known.get(NodeKey(node)) != Node(kind="container")]
+
+
+def _rules(states: Iterable[State]) -> list[Rules]:
+    return [value for state in states for value in state.values() if isinstance(value, Rules)]

@@ -6,6 +6,7 @@
     taken.json      the machine's network cards that are uplinks, as they were before
     journal.json    written before the first action of a change, removed when all is as it should
                     be: the state before, the state to come, and who is at it
+    originals.json  what sysctls were before the lab set them for the first time
     journal.log     a line for each action, written before it is carried out
 
 A change that waits to be confirmed is remembered as if it had been, and its journal stays open,
@@ -25,7 +26,7 @@ from typing import BinaryIO, Final, TypeVar
 import msgspec
 from msgspec.structs import replace
 
-from linkspan.model.state import AnyKey, AnyValue, State
+from linkspan.model.state import AnyKey, AnyValue, SettingKey, State
 from linkspan.model.topology import Topology
 from linkspan.plan.change import Change
 from linkspan.plan.uplink import Taken
@@ -35,6 +36,7 @@ APPLIED: Final = "applied.json"
 ENGINES: Final = "engines.json"
 TAKEN: Final = "taken.json"
 JOURNAL: Final = "journal.json"
+ORIGINALS: Final = "originals.json"
 JOURNAL_LOG: Final = "journal.log"
 
 Facts = list[tuple[AnyKey, AnyValue]]
@@ -77,6 +79,14 @@ class Records:
         """By bridge: why it has the engine that it has."""
         return self._read(ENGINES, dict[str, str]) or {}
 
+    def originals(self) -> dict[SettingKey, str]:
+        """What sysctls were before the lab set them."""
+        return dict(self._read(ORIGINALS, list[tuple[SettingKey, str]]) or [])
+
+    def remember_originals(self, originals: dict[SettingKey, str]) -> None:
+        """Note what sysctls were, all of them."""
+        self._write(ORIGINALS, list(originals.items()))
+
     def journal(self) -> Journal | None:
         """The change that is under way, or was interrupted."""
         return self._read(JOURNAL, Journal)
@@ -106,7 +116,7 @@ class Records:
     def forget(self) -> None:
         """Nothing of the lab is there any more."""
         self.close_journal()
-        for name in (files.TOPOLOGY, APPLIED, ENGINES, TAKEN):
+        for name in (files.TOPOLOGY, APPLIED, ENGINES, TAKEN, ORIGINALS):
             (self._folder / name).unlink(missing_ok=True)
 
     def await_confirmation(self, until: float) -> None:

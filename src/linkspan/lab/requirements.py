@@ -19,9 +19,11 @@ from linkspan.errors import Fault, Mistake
 from linkspan.lab.find import Place
 from linkspan.lab.records import Records
 from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.rules import RulesKey
 from linkspan.model.state import ServiceKey, State
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
 from linkspan.plan.services import SERVER
+from linkspan.services.nftables import require_nftables
 from linkspan.services.programs import require_programs
 
 _IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
@@ -34,6 +36,8 @@ DHCP_PORT: Final = 67
 def require(place: Place, topology: Topology, wanted: State) -> None:
     """Raise Missing for a program that is not there, Mistake for what others have already."""
     require_programs(wanted)
+    if any(isinstance(key, RulesKey) for key in wanted):
+        require_nftables()
     if topology.scope is Scope.SANDBOX:
         return
     there = Records(place.folder).applied() if place.is_alive else {}
@@ -42,7 +46,7 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
     faults = [
         fault
         for name, bridge in topology.bridges.items()
-        if bridge.node == HOST and (bridge.dhcp or bridge.dns)
+        if bridge.node == HOST and (bridge.dhcp or bridge.dns or bridge.forward)
         for fault in [
             *_overlaps(place.name, name, bridge, machine),
             *(_taken(name, bridge) if ServiceKey(SERVER, HOST, name) not in there else ()),
@@ -53,7 +57,7 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
 
 
 def _overlaps(lab: str, name: str, bridge: Bridge, machine: NamespaceSnapshot) -> Iterator[Fault]:
-    """Routes of others to the networks that a bridge serves."""
+    """Routes of others to the networks that a bridge serves, or lets out."""
     ours = {
         interface.name
         for interface in machine.interfaces

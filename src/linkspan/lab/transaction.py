@@ -122,9 +122,10 @@ class Transaction:
         """What there is of the lab, as far as it is the lab's: marked, declared now, or before."""
         records = Records(self.folder)
         applied, journal = records.applied(), records.journal()
-        interrupted = dict([*journal.after, *journal.before]) if journal else {}
-        known = {**self.claimed, **desired, **interrupted, **applied}
-        return owned(read_state(site, known), known)
+        interrupted = [dict(journal.after), dict(journal.before)] if journal else []
+        wanted = {**self.claimed, **desired}
+        found = read_state(site, wanted, *interrupted, applied)
+        return owned(found, wanted, *interrupted, applied, records.originals())
 
     def _carry_out(
         self, site: Site, changes: Sequence[Change], states: Sequence[State], records: Records

@@ -39,8 +39,9 @@ from linkspan.model.readers import (
     truth_reader,
     word_reader,
 )
-from linkspan.model.shapes import SHAPES, UnfitError
+from linkspan.model.shapes import SHAPES
 from linkspan.model.topology import NodePort, StaticEntry, Topology, UplinkPort
+from linkspan.model.unfit import UnfitError
 from linkspan.model.yaml_reader import Document
 from linkspan.model.yaml_text import shorten
 

@@ -27,6 +27,7 @@ _PATH_WORDS: Final = {
     "ports": "port",
     "links": "link",
     "ends": "end",
+    "routes": "route",
     "fdb": "entry",
 }
 

@@ -11,8 +11,9 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta
 
 from linkspan.model.base import Value
-from linkspan.model.shapes import UnfitError, interface_name
+from linkspan.model.shapes import interface_name
 from linkspan.model.texts import AddressText, InterfaceName, MacText, Mtu, Reference
+from linkspan.model.unfit import UnfitError
 
 END_PATTERN: Final = r"^[^\s:]+:[^/:%\s]+$"
 WIRE_PATTERN: Final = r"^\s*[^\s:]+:[^/:%\s]+\s+--\s+[^\s:]+:[^/:%\s]+\s*$"

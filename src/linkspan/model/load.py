@@ -35,6 +35,8 @@ def loads(text: str, file: str) -> Topology:
     topology = conversion.topology()
     faults = conversion.faults
     for flaw in validate(topology):
+        if conversion.is_misplaced(flaw.path) or conversion.is_misplaced(flaw.also):
+            continue
         if not any(conversion.is_broken(need) for need in flaw.needs):
             path, other = conversion.as_written(flaw.path), conversion.as_written(flaw.also)
             also = str(locate(document.root, other, file, at_key=flaw.at_key))

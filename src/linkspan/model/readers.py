@@ -15,7 +15,8 @@ import msgspec
 from linkspan.errors import Fault, Place
 from linkspan.model.flaw import label, resembling
 from linkspan.model.position import Path, YamlMapping, YamlScalar, YamlSequence, YamlValue
-from linkspan.model.shapes import SHAPES, UnfitError
+from linkspan.model.shapes import SHAPES
+from linkspan.model.unfit import UnfitError
 from linkspan.model.yaml_text import shorten, shown
 
 INVALID: Final[Any] = object()
@@ -52,6 +53,15 @@ class Walk:
     def is_broken(self, need: Path) -> bool:
         """Whether a value, or one that it stands in, was left out."""
         return any(need[:length] in self.broken for length in range(len(need) + 1))
+
+    def is_misplaced(self, path: Path) -> bool:
+        """Whether a path leads through a list from which something was left out, so that its
+        numbers are not those of the file.
+        """
+        return any(
+            isinstance(step, int) and path[:length] in self.broken
+            for length, step in enumerate(path)
+        )
 
 
 def _extras(metas: tuple[msgspec.Meta, ...], key: str) -> Iterator[Any]:

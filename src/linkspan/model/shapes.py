@@ -10,9 +10,18 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, ip_address
+from ipaddress import (
+    IPv4Address,
+    IPv4Interface,
+    IPv6Address,
+    IPv6Interface,
+    ip_address,
+    ip_network,
+)
 from typing import Final, TypeAlias
 
+from linkspan.model.publish import publish
+from linkspan.model.unfit import UnfitError
 from linkspan.types import INTERFACE_NAME_BYTES, NO_MAC, format_mac, is_group, parse_mac
 from linkspan.types import is_valid_interface_name as kernel_takes
 
@@ -36,14 +45,6 @@ _RESERVED_INTERFACES: Final = {
     "all": "is refused by the kernel (sysctl_dev_name_is_allowed, include/linux/inetdevice.h)",
     "default": "is refused by the kernel (sysctl_dev_name_is_allowed, include/linux/inetdevice.h)",
 }
-
-
-class UnfitError(ValueError):
-    """A text does not have the shape: what is wrong, what was expected, the next step."""
-
-    def __init__(self, what: str, expected: str = "", next_step: str = "") -> None:
-        self.what, self.expected, self.next_step = what, expected, next_step
-        super().__init__(what)
 
 
 def lab_name(text: str) -> str:
@@ -154,6 +155,25 @@ def gateway(text: str) -> str:
     found = _parse_ip(text, "an address such as 192.168.57.1 or fd00:57::1")
     _refuse_special(found)
     return str(found)
+
+
+def network(text: str) -> str:
+    """A network that a route leads to, in canonical form."""
+    try:
+        if "/" not in text or "%" in text:
+            raise ValueError
+        return str(ip_network(text))
+    except ValueError:
+        pass
+    try:
+        meant = str(ip_network(text, strict=False)) if "/" in text else ""
+    except ValueError:
+        meant = ""
+    raise UnfitError(
+        "is not a network",
+        "a network such as 192.168.50.0/24, 0.0.0.0/0 or ::/0",
+        f"write {meant}" if meant else "write the network with its prefix length",
+    )
 
 
 @lru_cache(maxsize=8192)
@@ -325,4 +345,6 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "reference": reference,
     "setting": setting_name,
     "setting-text": setting_text,
+    "network": network,
+    "publish": publish,
 }

@@ -18,16 +18,11 @@ from typing import TypeAlias
 
 import msgspec
 
+from linkspan.model.fact import Key, Value
+from linkspan.model.rules import Rules, RulesKey
+
 Options: TypeAlias = dict[str, bool | int | float | str | None]
 """Options that are not at their defaults, by field name (`model.kernel_options`)."""
-
-
-class Key(msgspec.Struct, frozen=True, tag=True):
-    """The name of one thing."""
-
-
-class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """What is said of one thing."""
 
 
 class NodeKey(Key, frozen=True):
@@ -254,10 +249,23 @@ AnyKey: TypeAlias = (
     | AddressKey
     | UpKey
     | RouteKey
+    | RulesKey
     | ServiceKey
 )
 AnyValue: TypeAlias = (
-    Node | Setting | Bridge | Port | Socket | Uplink | Veth | Entry | Address | Up | Route | Service
+    Node
+    | Setting
+    | Bridge
+    | Port
+    | Socket
+    | Uplink
+    | Veth
+    | Entry
+    | Address
+    | Up
+    | Route
+    | Rules
+    | Service
 )
 State: TypeAlias = dict[AnyKey, AnyValue]
 
@@ -288,7 +296,7 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
         case SettingKey(node=node, name=name), _:
             configured = interface_of_setting(name)
             return _interface(node, configured, state) if configured else (NodeKey(node),)
-        case RouteKey(node=node), _:
+        case ((RouteKey(node=node) | RulesKey(node=node)), _):
             return (NodeKey(node),)
         case _:
             return ()

@@ -23,7 +23,9 @@ from linkspan.model.base import Engine, Value
 from linkspan.model.bridge_options import BridgeOptions
 from linkspan.model.dhcp import BY_DHCP, Dhcp, Dns
 from linkspan.model.link import AnyLink, VethEnd, VethLink
+from linkspan.model.network import Forward, NodeRoute
 from linkspan.model.port_options import PortOptions
+from linkspan.model.publish import PublishText
 from linkspan.model.texts import (
     AddressText,
     GatewayText,
@@ -180,6 +182,21 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
             "none makes a bridge of pure layer 2."
         ),
     ] = ()
+    forward: Annotated[
+        Forward | None,
+        Meta(
+            description="Packets between the bridge's network and others: `none` lets none pass, "
+            "`nat` lets the network's own connections out under the node's address, `routed` lets "
+            "all pass as they are. Left out, the bridge has no rules and its node is no router."
+        ),
+    ] = None
+    publish: Annotated[
+        tuple[PublishText, ...],
+        Meta(
+            description="Ports of the bridge's node that lead to a node or an address on the "
+            "network: `[ADDRESS:]PORTS:TARGET:PORTS[/tcp|/udp]`."
+        ),
+    ] = ()
     up: Annotated[
         bool, Meta(description="Whether the bridge's own interface on its node is up.")
     ] = True
@@ -225,12 +242,16 @@ class Node(Value, frozen=True, kw_only=True):
     ] = {}
     gateway: Annotated[
         tuple[GatewayText, ...],
-        Meta(description="Next hop of the default route, at most one per address family."),
+        Meta(
+            description="Next hop of the default route, at most one per address family. Left out, "
+            "a container on a bridge with `forward: nat` or `routed` takes the bridge's address."
+        ),
     ] = ()
     sysctls: Annotated[
         dict[SettingName, int | SettingText],
         Meta(description="Settings of the node's network, such as `net.ipv4.ip_forward: 1`."),
     ] = {}
+    routes: Annotated[tuple[NodeRoute, ...], Meta(description="Static routes.")] = ()
 
 
 class Topology(Value, frozen=True, kw_only=True):

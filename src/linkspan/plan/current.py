@@ -21,6 +21,7 @@ from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import LINK_PREFIX, port_name
 from linkspan.model.options import BY_NAME, OptionScope
+from linkspan.model.rules import RulesKey
 from linkspan.model.state import (
     Address,
     AddressKey,
@@ -50,7 +51,7 @@ from linkspan.model.state import (
 
 Fact = tuple[AnyKey, AnyValue]
 
-MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, ServiceKey)
+MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, RulesKey, ServiceKey)
 """Kinds of things that can't be anybody else's when they are found in a lab."""
 
 AUTOMATIC = ("kernel", "redirect", "ra")

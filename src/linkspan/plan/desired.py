@@ -6,7 +6,6 @@ and an MTU are worked out, the interface of a gateway is the one in whose networ
 
 from __future__ import annotations
 
-import ipaddress
 from collections.abc import Iterator
 
 from linkspan.model.base import Engine
@@ -24,8 +23,6 @@ from linkspan.model.state import (
     NodeKey,
     Port,
     PortKey,
-    Route,
-    RouteKey,
     Setting,
     SettingKey,
     Socket,
@@ -36,14 +33,10 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Scope, Topology
 from linkspan.plan.desired_links import Fact, links
+from linkspan.plan.forwarding import forwarding
+from linkspan.plan.routing import routes
 from linkspan.plan.services import services
 from linkspan.plan.uplink import declared, with_uplink
-
-DEFAULT_ROUTES = {4: "0.0.0.0/0", 6: "::/0"}
-"""Destinations of default routes by IP version."""
-
-DEFAULT_METRICS = {4: 0, 6: 1024}
-"""Metric of a route that names none (IP6_RT_PRIO_USER, include/net/ip6_route.h)."""
 
 
 def desired(topology: Topology) -> State:
@@ -60,8 +53,9 @@ def desired(topology: Topology) -> State:
             *_ports(whole),
             *_entries(whole),
             *links(whole),
+            *forwarding(whole),
             *_addresses(whole),
-            *_routes(whole),
+            *routes(whole),
             *services(whole),
         ]
     )
@@ -129,25 +123,3 @@ def _addresses(topology: Topology) -> Iterator[Fact]:
         for address in addresses:
             yield AddressKey(node, interface, address), Address()
         yield UpKey(node, interface), Up(up=True)
-
-
-def _routes(topology: Topology) -> Iterator[Fact]:
-    for name, node in topology.nodes.items():
-        for gateway in node.gateway:
-            version = ipaddress.ip_address(gateway).version
-            key = RouteKey(name, DEFAULT_ROUTES[version], DEFAULT_METRICS[version])
-            yield key, Route(interface=_towards(topology, name, gateway), gateway=gateway)
-
-
-def _towards(topology: Topology, node: str, gateway: str) -> str | None:
-    """The interface of a node in whose network a gateway lies."""
-    address = ipaddress.ip_address(gateway)
-    interfaces = {
-        **{name: each.address for name, each in topology.bridges.items() if each.node == node},
-        **{name: addresses for place, name, addresses in topology.stations() if place == node},
-    }
-    for name, addresses in interfaces.items():
-        for text in addresses:
-            if address in ipaddress.ip_interface(text).network:
-                return name
-    return None

@@ -28,6 +28,7 @@ from typing import Final
 
 import msgspec
 
+from linkspan.model.rules import RulesKey
 from linkspan.model.state import (
     AddressKey,
     AnyKey,
@@ -53,7 +54,6 @@ from linkspan.model.state import (
     UplinkKey,
     Veth,
     VethKey,
-    interface_of_setting,
     ipv6_switch,
     parents,
 )
@@ -61,13 +61,14 @@ from linkspan.plan.change import Change
 
 KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     NodeKey,
-    SettingKey,
+    RulesKey,
     BridgeKey,
     SocketKey,
     PortKey,
     UplinkKey,
     VethKey,
     EntryKey,
+    SettingKey,
     AddressKey,
     UpKey,
     RouteKey,
@@ -75,6 +76,8 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
 )
 RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""
+
+_GO_WITH_OTHERS: Final = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey)
 
 MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Node: ("kind",),
@@ -136,8 +139,6 @@ def _arrivals(
 def _order(change: Change) -> tuple[int, bool]:
     if _silences(change):
         return len(KINDS), False
-    if isinstance(change.key, SettingKey) and interface_of_setting(change.key.name):
-        return RANKS[EntryKey], True
     return RANKS[type(change.key)], isinstance(change.after, Route) and bool(change.after.gateway)
 
 
@@ -177,7 +178,7 @@ def _removals(reasons: dict[AnyKey, str], current: State) -> list[Change]:
 
 def _goes_by_itself(key: AnyKey, current: State, going: dict[AnyKey, str]) -> bool:
     """Whether a fact ends with the thing it is said of: an address with its interface."""
-    if not isinstance(key, AddressKey | UpKey | RouteKey | EntryKey | SettingKey):
+    if not isinstance(key, _GO_WITH_OTHERS):
         return False
     return any(parent in going for parent in parents(key, current))
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from linkspan.model.options import BY_NAME, OptionScope
+from linkspan.model.rules import Rules, RulesKey
 from linkspan.model.state import (
     AddressKey,
     AnyKey,
@@ -50,7 +51,12 @@ class Wording:
 WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
     NodeKey: Wording("{node}", "make the {title}", "remove the {title}"),
     SettingKey: Wording(
-        "{name} of {node}", "set {name} of {node} to {text}", "leave {name} of {node} alone"
+        "{name} of {node}",
+        "set {name} of {node} to {text}",
+        "set {name} of {node} to what it was before",
+    ),
+    RulesKey: Wording(
+        "rules of {node}", "write the rules of {node}: {content}", "delete the rules of {node}"
     ),
     BridgeKey: Wording(
         "{bridge}",
@@ -115,7 +121,7 @@ def explain(key: AnyKey, before: AnyValue | None, after: AnyValue | None) -> str
         return wording.add.format_map(fields)
     if after is None:
         return wording.remove.format_map(fields)
-    if isinstance(key, UpKey):
+    if isinstance(key, UpKey | SettingKey):
         return wording.add.format_map(fields)
     if isinstance(key, RouteKey) and (way := _fields(key, before)["way"]) != fields["way"]:
         return f"{wording.add.format_map(fields)} instead of {way}"
@@ -134,6 +140,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
             fields["places"] = f"{node} and {bridge}" if bridge else node
         case VethKey(), Veth(peer_node=peer, peer_interface=interface):
             fields["far"] = f"{interface} of {peer}" if peer else "nothing of the lab"
+        case RulesKey(), Rules():
+            fields["content"] = "; ".join(value.lines()) or "none"
         case UpKey(), Up(up=up):
             fields["state"] = "up" if up else "down"
         case RouteKey(), Route(gateway=gateway, interface=interface, kind=kind):
@@ -146,6 +154,12 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
 def _differences(before: AnyValue, after: AnyValue) -> list[str]:
     if isinstance(before, Service) and isinstance(after, Service):
         return _lines(before.text, after.text)
+    if isinstance(before, Rules) and isinstance(after, Rules):
+        gone, come = before.lines(), after.lines()
+        return [
+            *(f"add {line}" for line in come if line not in gone),
+            *(f"drop {line}" for line in gone if line not in come),
+        ]
     old, new = _flat(before), _flat(after)
     defaults = BY_NAME[OptionScope.BRIDGE if isinstance(after, Bridge) else OptionScope.PORT]
 

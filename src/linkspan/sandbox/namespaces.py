@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final, NoReturn
 
@@ -53,6 +53,10 @@ def make_node(hostname: str, *folders: Path) -> list[int]:
     try:
         unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS)
         socket.sethostname(hostname)
+        # Addresses of one file are known to differ, and a router whose link-local address waits for
+        # the outcome asks for no neighbour meanwhile (ndisc_solicit, net/ipv6/ndisc.c).
+        with suppress(FileNotFoundError):
+            Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
         mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
         for file in [each for folder in folders if folder.is_dir() for each in folder.iterdir()]:
             target = Path("/etc") / file.name

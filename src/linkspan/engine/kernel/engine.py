@@ -36,6 +36,7 @@ from linkspan.engine.netlink import Netlink, set_link, without_ipv6_address
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
+from linkspan.model.fact import Key
 from linkspan.model.kernel_options import changed, derived_cost
 from linkspan.model.names import Mark, port_name
 from linkspan.model.options import OptionScope, Plain
@@ -44,7 +45,6 @@ from linkspan.model.state import (
     BridgeKey,
     Entry,
     EntryKey,
-    Key,
     Port,
     PortKey,
     Uplink,

@@ -24,7 +24,7 @@ Attributes: TypeAlias = dict[int, bytes]
 Reader: TypeAlias = Callable[[bytes], Any]
 """Makes a value of an attribute's bytes."""
 
-_REQUEST, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x300, 0x10
+_REQUEST, _ACK, _DUMP, _DUMP_INTERRUPTED = 0x1, 0x4, 0x300, 0x10
 _ERROR, _DONE, _OVERRUN = 2, 3, 4
 _HEADER: Final = struct.Struct("=LHHLL")
 _ATTRIBUTE: Final = struct.Struct("=HH")
@@ -76,6 +76,10 @@ class Dumps:
         except OSError:
             return None
         return messages[0] if messages else None
+
+    def carry_out(self, number: int, body: bytes) -> None:
+        """Have the kernel do one thing. Raises OSError when it refuses."""
+        self._ask(number, _ACK, body)
 
     def speed(self, name: bytes) -> int | None:
         """Mb/s of an interface's link, whose name ends in zero; None when its driver does not

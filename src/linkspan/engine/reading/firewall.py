@@ -19,9 +19,9 @@ from linkspan.engine.reading.dump import Dumps, attributes, network, text
 from linkspan.model.host_snapshot import BaseChain, NftTable
 
 NETLINK_NETFILTER: Final = 12
-_GETTABLE, _GETCHAIN = 10 << 8 | 1, 10 << 8 | 4
+GETTABLE, GETCHAIN = 10 << 8 | 1, 10 << 8 | 4
 _ALL_FAMILIES: Final = struct.pack("=BBH", 0, 0, 0)
-_NOT_THERE: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
+NOT_THERE: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 """How a kernel without nf_tables answers."""
 
 _FAMILIES: Final = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
@@ -51,10 +51,10 @@ def read_nft_tables() -> tuple[NftTable, ...]:
     """
     try:
         with Dumps(NETLINK_NETFILTER) as dumps:
-            tables = dumps.entries(_GETTABLE, _ALL_FAMILIES)
-            chains = dumps.entries(_GETCHAIN, _ALL_FAMILIES) if tables else []
+            tables = dumps.entries(GETTABLE, _ALL_FAMILIES)
+            chains = dumps.entries(GETCHAIN, _ALL_FAMILIES) if tables else []
     except OSError as error:
-        if error.errno in _NOT_THERE:
+        if error.errno in NOT_THERE:
             return ()
         raise
     found: dict[tuple[int, str], list[BaseChain]] = {

@@ -30,12 +30,12 @@ from linkspan.engine.user.switches import Switches
 from linkspan.engine.user.uplinks import Uplinks
 from linkspan.engine.user.work import Work
 from linkspan.errors import Bug, Refusal
+from linkspan.model.fact import Key
 from linkspan.model.state import (
     Bridge,
     BridgeKey,
     Entry,
     EntryKey,
-    Key,
     PortKey,
     Socket,
     SocketKey,

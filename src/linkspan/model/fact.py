@@ -1,0 +1,13 @@
+"""The two halves of a fact of `model.state`: what names it, and what is said of it."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Key(msgspec.Struct, frozen=True, tag=True):
+    """The name of one thing."""
+
+
+class Value(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What is said of one thing."""

@@ -1,0 +1,26 @@
+"""Where published ports lead: the addresses of a node that the file knows of beforehand."""
+
+from __future__ import annotations
+
+from linkspan.model.publish import Publish
+from linkspan.model.shapes import parse_interface
+from linkspan.model.topology import Topology
+
+
+def targets(topology: Topology, bridge: str, forward: Publish) -> dict[int, str]:
+    """By IP version: the address on the bridge's network that a forward leads to. A node that asks
+    for its address has one that is known if it has a fixed lease.
+    """
+    address = forward.address
+    if address is not None:
+        return {address.version: str(address)}
+    node, dhcp = topology.nodes.get(forward.target), topology.bridges[bridge].dhcp
+    found: dict[int, str] = {}
+    for port in node.ports.values() if node else ():
+        if port.bridge == bridge:
+            for text in port.fixed:
+                own = parse_interface(text)
+                found.setdefault(own.version, str(own.ip))
+            if port.asks and dhcp and forward.target in dhcp.hosts:
+                found.setdefault(4, dhcp.hosts[forward.target])
+    return found
