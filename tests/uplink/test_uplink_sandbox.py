@@ -52,3 +52,26 @@ def test_an_entry_of_the_fdb_may_lead_out(machine: Machine, engine: str) -> None
     assert (found["port"], found["kind"]) == ("eth0", "static")
     machine.linkspan("plan", machine.file(text), "--check")
     machine.linkspan("down", "vm-host")
+
+
+@pytest.mark.parametrize("engine", ["kernel", "user"])
+def test_the_end_of_a_wire_may_be_the_card(any_machine: Machine, engine: str) -> None:
+    file = any_machine.file(f"""
+name: wired
+bridges:
+  br0: {{engine: {engine}, node: server, uplink: eth0}}
+nodes:
+  server: {{kind: host}}
+  router: {{}}
+  web: {{ports: {{eth0: {{bridge: br0, address: 192.168.3.102/24}}}}}}
+links:
+  - kind: veth
+    ends:
+      - {{node: server, interface: eth0, address: 192.168.3.101/24}}
+      - {{node: router, interface: eth0, address: 192.168.3.1/24}}
+""")
+    any_machine.linkspan("up", file)
+    any_machine.linkspan("ping")
+    assert addresses(any_machine, "server", "br0") == ["192.168.3.101"]
+    any_machine.linkspan("plan", file, "--check")
+    any_machine.linkspan("down", "wired")

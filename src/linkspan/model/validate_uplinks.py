@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from linkspan.model.flaw import Flaw, brief, label, names_of
 from linkspan.model.position import Path
+from linkspan.model.texts import LARGEST_MTU
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
 
 
@@ -71,18 +72,18 @@ def _of_a_sandbox(
 ) -> Iterator[Flaw]:
     node = topology.nodes.get(bridge.node)
     port = node.ports.get(interface) if node is not None else None
-    if port is None:
-        own = node.ports if node is not None else {}
-        elsewhere = any(interface in other.ports for other in topology.nodes.values())
+    mtus = _mtus(topology, bridge.node)
+    if interface not in mtus:
+        elsewhere = any(each == interface for _, each, _ in topology.stations())
         yield Flaw(
             path,
             f"{label(path)}: {brief(bridge.node)} has no interface {brief(interface)}",
-            expected=names_of(f"an interface of {brief(bridge.node)}, where the bridge is", own),
+            expected=names_of(f"an interface of {brief(bridge.node)}, where the bridge is", mtus),
             found="interfaces of that name on other nodes" if elsewhere else "",
-            next_step=f"declare it under nodes, {brief(bridge.node)}, ports",
-            needs=(("nodes", bridge.node), ("bridges", name, "node")),
+            next_step=f"declare it under nodes, {brief(bridge.node)}, ports, or as a wire's end",
+            needs=(("nodes", bridge.node), ("bridges", name, "node"), ("links",)),
         )
-    elif port.bridge == name:
+    elif port is not None and port.bridge == name:
         yield Flaw(
             path,
             f"{label(path)}: {brief(interface)} is joined to this very bridge, which is a loop",
@@ -91,11 +92,24 @@ def _of_a_sandbox(
             next_step="put that port on another bridge, the one that plays the LAN",
             also=("nodes", bridge.node, "ports", interface, "bridge"),
         )
-    elif port.bridge in topology.bridges and topology.mtu_of(port) < bridge.mtu:
+    elif mtus[interface] < bridge.mtu:
         yield Flaw(
             path,
             f"{label(path)}: packets of {bridge.mtu} bytes do not fit {brief(interface)}",
             expected=f"an uplink with an MTU of at least {bridge.mtu}",
-            found=f"{topology.mtu_of(port)}",
-            next_step=f"write `mtu: {topology.mtu_of(port)}` at the bridge",
+            found=f"{mtus[interface]}",
+            next_step=f"write `mtu: {mtus[interface]}` at the bridge",
         )
+
+
+def _mtus(topology: Topology, node: str) -> dict[str, int]:
+    """The interfaces of a node that are no bridges, with their MTU in bytes. A port of a bridge
+    that the file does not declare is a flaw by itself, and carries everything here.
+    """
+    found = {
+        interface: topology.mtu_of(port) if port.bridge in topology.bridges else LARGEST_MTU
+        for place, interface, port in topology.node_ports()
+        if place == node
+    }
+    found |= {end.interface: link.mtu for end, _, link in topology.wire_ends() if end.node == node}
+    return found

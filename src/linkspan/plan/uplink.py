@@ -43,6 +43,8 @@ from linkspan.model.state import (
     UpKey,
     Uplink,
     UplinkKey,
+    Veth,
+    VethKey,
     ipv6_switch,
 )
 from linkspan.plan.current import address_fact, in_order, route_fact
@@ -177,9 +179,11 @@ def _prefix(address: read.Address) -> str:
 
 
 def declared(state: State, node: str, interface: str) -> Taken:
-    """A card of a sandbox: what the file declares of that interface, which is a port there."""
-    port = state[PortKey(node, interface)]
-    assert isinstance(port, Port)
+    """A card of a sandbox: what the file declares of that interface, which is a port of another
+    bridge or the end of a wire.
+    """
+    port = state.get(PortKey(node, interface)) or state[VethKey(node, interface)]
+    assert isinstance(port, Port | Veth)
     facts: list[tuple[AnyKey, AnyValue]] = [(SettingKey(node, ipv6_switch(interface)), _ON)]
     for key, value in state.items():
         match key, value:
@@ -253,6 +257,6 @@ def released_in_sandbox(state: State, applied: State) -> State:
         for key in applied
         if isinstance(key, UplinkKey)
         and key not in state
-        and PortKey(key.node, key.interface) in state
+        and (PortKey(key.node, key.interface) in state or VethKey(key.node, key.interface) in state)
     ]
     return {**{SettingKey(key.node, ipv6_switch(key.interface)): _ON for key in freed}, **state}
