@@ -76,7 +76,8 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
         return "only engine user has sockets as ports"
     if bridge.cache is Cache.OFF:
         return "`cache: off` speaks of engine user"
-    if why := can_bridge():
+    has_tunnel = any(tunnel.bridge == name for _, tunnel in topology.tunnels())
+    if why := can_bridge(has_tunnel):
         return why
     lacks = probe(options_of(bridge), _port_options(topology, name))
     return "; ".join(f"no {lack.option}: {lack.why}" for lack in lacks)
@@ -88,6 +89,9 @@ def _port_options(topology: Topology, name: str) -> Sparse:
     for _, _, port in topology.node_ports():
         if port.bridge == name:
             found |= options_of(port)
+    for _, tunnel in topology.tunnels():
+        if tunnel.bridge == name:
+            found |= options_of(tunnel)
     return found
 
 

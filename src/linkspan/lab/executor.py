@@ -28,6 +28,7 @@ from linkspan.model.state import (
     UpKey,
     Uplink,
     VethKey,
+    Vxlan,
 )
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
@@ -110,7 +111,7 @@ class Executor:
         match change.key, change.before or change.after:
             case BridgeKey(), Bridge(engine=engine):
                 self._engines[engine].carry_out(change)
-            case _, Port(engine=engine) | Uplink(engine=engine):
+            case _, Port(engine=engine) | Uplink(engine=engine) | Vxlan(engine=engine):
                 self._engines[engine].carry_out(change)
             case VethKey(), _:
                 self._wires.carry_out(change)

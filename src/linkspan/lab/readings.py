@@ -13,7 +13,8 @@ from linkspan.lab.settings import read_settings
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.rules import Rules
 from linkspan.model.state import Node, NodeKey, State
-from linkspan.plan.current import kernel_bridges, stacks, steady, wires
+from linkspan.plan.current import kernel_bridges, stacks, steady
+from linkspan.plan.current_links import wires
 from linkspan.sandbox.namespaces import inside
 from linkspan.services.firewall import read_rules
 from linkspan.services.running import read_services

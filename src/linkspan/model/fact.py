@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 import msgspec
+
+Options: TypeAlias = dict[str, bool | int | float | str | None]
+"""Options that are not at their defaults, by field name (`model.kernel_options`)."""
 
 
 class Key(msgspec.Struct, frozen=True, tag=True):

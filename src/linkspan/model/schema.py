@@ -31,6 +31,7 @@ from linkspan.model.topology import (
     Topology,
     UplinkPort,
 )
+from linkspan.model.vxlan import VxlanLink
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -47,6 +48,7 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (NodePort, "An interface of a node", "`nodes: {NODE: {ports: {NAME: …}}}`"),
     (VethLink, "A wire", "`links: [{kind: veth, …}]`"),
     (VethEnd, "An end of a wire", "`links: [{kind: veth, ends: […]}]`"),
+    (VxlanLink, "A VXLAN tunnel", "`links: [{kind: vxlan, …}]`"),
 )
 """What `reference` documents, in its order: value, heading, where it stands."""
 

@@ -21,6 +21,7 @@ from ipaddress import (
 from typing import Final, TypeAlias
 
 from linkspan.model.publish import publish
+from linkspan.model.setting_shapes import setting_name, setting_text
 from linkspan.model.unfit import UnfitError
 from linkspan.types import INTERFACE_NAME_BYTES, NO_MAC, format_mac, is_group, parse_mac
 from linkspan.types import is_valid_interface_name as kernel_takes
@@ -31,10 +32,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 _LAB = re.compile("[a-z0-9][a-z0-9-]{0,30}")
 _NODE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 _PREFIX = re.compile("[0-9]{1,3}")
-_SETTING_STEP = re.compile("[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 
-_SLASHES_AND_DOTS: Final = {ord("."): "/", ord("/"): "."}
-_EVERY_INTERFACE: Final = ("all", "default")
 
 _GROUP_PREFIX: Final = b"\x01\x80\xc2\x00\x00"
 _GROUPS_TAKEN: Final = (1, 2, 3)
@@ -146,9 +144,18 @@ def address(text: str) -> str:
 
 def gateway(text: str) -> str:
     """An address without prefix length that can be a next hop, in canonical form."""
+    return _one_host(text, "a gateway")
+
+
+def host(text: str) -> str:
+    """An address of a host, without prefix length, in canonical form."""
+    return _one_host(text, "a host")
+
+
+def _one_host(text: str, of_what: str) -> str:
     if "/" in text:
         raise UnfitError(
-            "is not the address of a gateway",
+            f"is not the address of {of_what}",
             "an address without prefix length",
             f"write {text.partition('/')[0]}",
         )
@@ -290,42 +297,14 @@ def reference(text: str) -> str:
     return text
 
 
-def setting_name(text: str) -> str:
-    """A sysctl of a network namespace, such as `net.ipv4.ip_forward`, with dots.
-
-    As in sysctl(8), a slash stands for a dot in a name that is written with dots, and the other
-    way round. Settings of a single interface are refused: they go and come with it.
-    """
-    first = next((sign for sign in text if sign in "./"), ".")
-    if first == "/":
-        text = text.translate(_SLASHES_AND_DOTS)
-    steps = text.split(".")
-    if steps[0] != "net" or len(steps) < 3 or not all(map(_SETTING_STEP.fullmatch, steps)):
+def multicast(text: str) -> str:
+    """An address of a multicast group, in canonical form."""
+    found = _parse_ip(text, "a group such as 239.1.1.1 or ff05::1234")
+    if not found.is_multicast:
         raise UnfitError(
-            "is no setting of a node's network",
-            "a name below net, such as net.ipv4.ip_forward",
-            "correct the name",
+            "is no multicast group", "a group such as 239.1.1.1", "write the hosts under remote"
         )
-    if steps[2] in ("conf", "neigh") and len(steps) > 3 and steps[3] not in _EVERY_INTERFACE:
-        raise UnfitError(
-            "is a setting of a single interface",
-            f"one of all of them, such as net.{steps[1]}.{steps[2]}.all.…, or of their default",
-            "write all or default instead of the interface",
-        )
-    return text
-
-
-def setting_path(name: str) -> str:
-    """The path of a setting below /proc/sys: `net/ipv4/ip_forward`."""
-    return name.translate(_SLASHES_AND_DOTS)
-
-
-def setting_text(text: str) -> str:
-    """The value of a sysctl: words in one line."""
-    words = text.split()
-    if not words or "\n" in text.strip() or not text.strip().isprintable():
-        raise UnfitError("is no value of a setting", "a word or a number", "correct the value")
-    return " ".join(words)
+    return str(found)
 
 
 SHAPES: Final[dict[str, Callable[[str], str]]] = {
@@ -343,6 +322,8 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "domain": domain,
     "gateway": gateway,
     "reference": reference,
+    "host": host,
+    "multicast": multicast,
     "setting": setting_name,
     "setting-text": setting_text,
     "network": network,

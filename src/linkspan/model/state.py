@@ -19,10 +19,12 @@ from typing import TypeAlias
 import msgspec
 
 from linkspan.model.fact import Key, Value
+from linkspan.model.fact import Options as Options
+from linkspan.model.link_facts import Veth as Veth
+from linkspan.model.link_facts import VethKey as VethKey
+from linkspan.model.link_facts import Vxlan as Vxlan
+from linkspan.model.link_facts import VxlanKey as VxlanKey
 from linkspan.model.rules import Rules, RulesKey
-
-Options: TypeAlias = dict[str, bool | int | float | str | None]
-"""Options that are not at their defaults, by field name (`model.kernel_options`)."""
 
 
 class NodeKey(Key, frozen=True):
@@ -120,21 +122,6 @@ class Uplink(Value, frozen=True):
     bridge: str
     engine: str
     options: Options = {}
-
-
-class VethKey(Key, frozen=True):
-    """An end of a wire between two nodes: an interface of a node. The wire is two of these."""
-
-    node: str
-    interface: str
-
-
-class Veth(Value, frozen=True):
-    peer_node: str
-    peer_interface: str
-    """The other end; empty when it is not there, or not what it should be."""
-    mac: str
-    mtu: int
 
 
 class EntryKey(Key, frozen=True):
@@ -245,6 +232,7 @@ AnyKey: TypeAlias = (
     | SocketKey
     | UplinkKey
     | VethKey
+    | VxlanKey
     | EntryKey
     | AddressKey
     | UpKey
@@ -260,6 +248,7 @@ AnyValue: TypeAlias = (
     | Socket
     | Uplink
     | Veth
+    | Vxlan
     | Entry
     | Address
     | Up
@@ -283,11 +272,15 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (*_interface(node, interface, state), BridgeKey(name))
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
+        case VxlanKey(bridge=name), Vxlan(node=node, interface=str() as interface):
+            return (BridgeKey(name), *_interface(node, interface, state))
+        case VxlanKey(bridge=name), _:
+            return (BridgeKey(name),)
         case VethKey(node=node), Veth(peer_node=peer):
             return (NodeKey(node), NodeKey(peer)) if peer else (NodeKey(node),)
         case EntryKey(bridge=name), Entry(port=port):
             node, _, interface = port.partition(".")
-            found = (PortKey(node, interface), SocketKey(name, port))
+            found = (PortKey(node, interface), SocketKey(name, port), VxlanKey(name, port))
             return (BridgeKey(name), *(parent for parent in found if parent in state))
         case ((AddressKey(node=node) | UpKey(node=node) | ServiceKey(node=node)), _):
             return _interface(node, key.interface, state)

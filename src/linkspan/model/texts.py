@@ -68,6 +68,22 @@ GatewayText = Annotated[
         examples=["192.168.57.1", "fd00:57::1"],
     ),
 ]
+HostText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F.:]+$",
+        extra={"shape": "host"},
+        examples=["192.0.2.7", "fd00:1::7"],
+    ),
+]
+MulticastText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F.:]+$",
+        extra={"shape": "multicast"},
+        examples=["239.1.1.1", "ff05::1234"],
+    ),
+]
 Reference = Annotated[str, Meta(min_length=1, extra={"shape": "reference"})]
 """The name of something that the file declares elsewhere; checked where all names are known."""
 

@@ -39,6 +39,7 @@ from linkspan.model.texts import (
     SettingText,
     StationText,
 )
+from linkspan.model.vxlan import VxlanLink
 
 HOST: Final = "host"
 """The node that every lab has without declaring it."""
@@ -274,7 +275,7 @@ class Topology(Value, frozen=True, kw_only=True):
     ] = {}
     links: Annotated[
         tuple[AnyLink, ...],
-        Meta(description="Wires between nodes, such as `a:eth1 -- b:eth1`."),
+        Meta(description="Wires between nodes, such as `a:eth1 -- b:eth1`, and tunnels."),
     ] = ()
 
     def node_ports(self) -> Iterator[tuple[str, str, NodePort]]:
@@ -287,6 +288,12 @@ class Topology(Value, frozen=True, kw_only=True):
         """Every link that is a veth pair with two ends, and its place in the list."""
         for number, link in enumerate(self.links):
             if isinstance(link, VethLink) and len(link.ends) == 2:
+                yield number, link
+
+    def tunnels(self) -> Iterator[tuple[int, VxlanLink]]:
+        """Every link that is a VXLAN port of a bridge, and its place in the list."""
+        for number, link in enumerate(self.links):
+            if isinstance(link, VxlanLink):
                 yield number, link
 
     def wire_ends(self) -> Iterator[tuple[VethEnd, VethEnd, VethLink]]:

@@ -20,6 +20,7 @@ from linkspan.model.validate_links import interfaces_of_links, settings, wires
 from linkspan.model.validate_networks import forwards, published, routes
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 from linkspan.model.validate_uplinks import uplinks
+from linkspan.model.validate_vxlan import tunnels
 
 
 def validate(topology: Topology) -> list[Flaw]:
@@ -130,6 +131,9 @@ def _number_of_ports(topology: Topology) -> Iterator[Flaw]:
     for _, _, port in topology.node_ports():
         if port.bridge in ports:
             ports[port.bridge] += 1
+    for _, tunnel in topology.tunnels():
+        if tunnel.bridge in ports:
+            ports[tunnel.bridge] += 1
     for name, number in ports.items():
         if number > MOST_PORTS:
             yield Flaw(
@@ -167,6 +171,7 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     options_of_engines,
     options_together,
     wires,
+    tunnels,
     interfaces_of_links,
     settings,
     uplinks,

@@ -8,6 +8,7 @@ from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
 from linkspan.model.link import VethLink
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, Scope, Topology
+from linkspan.model.vxlan import VxlanLink
 
 _ALL_LINKS: tuple[Path, ...] = (("links",),)
 
@@ -64,8 +65,13 @@ def interfaces_of_links(topology: Topology) -> Iterator[Flaw]:
 def _interfaces(topology: Topology) -> Iterator[tuple[Path, str, str]]:
     """Path, node and name of the interfaces that links bring."""
     for number, link in enumerate(topology.links):
-        for place, end in enumerate(link.ends):
-            yield ("links", number, "ends", place, "interface"), end.node, end.interface
+        match link:
+            case VethLink(ends=ends):
+                for place, end in enumerate(ends):
+                    path: Path = ("links", number, "ends", place, "interface")
+                    yield path, end.node, end.interface
+            case VxlanLink() if link.bridge in topology.bridges:
+                yield ("links", number, "name"), topology.bridges[link.bridge].node, link.port_name
 
 
 def settings(topology: Topology) -> Iterator[Flaw]:

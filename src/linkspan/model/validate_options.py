@@ -107,6 +107,9 @@ def _all_options(
         if link.bridge in topology.bridges:
             path: Path = ("nodes", node, "ports", interface)
             yield path, link, topology.bridges[link.bridge]
+    for number, tunnel in topology.tunnels():
+        if tunnel.bridge in topology.bridges:
+            yield ("links", number), tunnel, topology.bridges[tunnel.bridge]
 
 
 def _scope(options: BridgeOptions | PortOptions) -> OptionScope:

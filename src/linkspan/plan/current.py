@@ -19,7 +19,7 @@ from msgspec.structs import replace
 from linkspan.model import host_snapshot as read
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
-from linkspan.model.names import LINK_PREFIX, port_name
+from linkspan.model.names import Mark
 from linkspan.model.options import BY_NAME, OptionScope
 from linkspan.model.rules import RulesKey
 from linkspan.model.state import (
@@ -44,14 +44,13 @@ from linkspan.model.state import (
     UpKey,
     Uplink,
     UplinkKey,
-    Veth,
     VethKey,
+    VxlanKey,
     network_broadcast,
 )
+from linkspan.plan.current_links import Fact, is_wires_end, kernel_tunnel
 
-Fact = tuple[AnyKey, AnyValue]
-
-MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, RulesKey, ServiceKey)
+MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, VxlanKey, RulesKey, ServiceKey)
 """Kinds of things that can't be anybody else's when they are found in a lab."""
 
 AUTOMATIC = ("kernel", "redirect", "ra")
@@ -198,6 +197,8 @@ def kernel_bridges(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator
                         options=dict(interface.bridge_options or {}),
                     ),
                 )
+            elif interface.kind == "vxlan" and interface.mark == Mark(lab, interface.name):
+                yield kernel_tunnel(node, interface, found)
             elif _is_bridges_end_of(lab, interface):
                 yield from _kernel_port(interface, nodes)
             elif interface.master_name in bridges:  # also a node's end, the card of a sandbox
@@ -243,39 +244,6 @@ def is_bridges_end(interface: Interface) -> bool:
     return node.startswith("~") or (
         interface.kind == "veth" and dot != "" and interface.name != name
     )
-
-
-def is_wires_end(interface: Interface) -> bool:
-    """Whether this carries the mark of a wire between two nodes."""
-    return interface.mark is not None and interface.mark.id.startswith(LINK_PREFIX)
-
-
-def wires(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:
-    """The ends of wires. One whose other end is not as it should be is wired to nothing, so that
-    a plan makes both anew.
-    """
-    for node, found in nodes.items():
-        for each in found.interfaces:
-            if each.mark is None or each.mark.lab != lab or not is_wires_end(each):
-                continue
-            peer, _, interface = _far_end(each.mark.id, (node, each.name)).partition(".")
-            far = nodes[peer].interface(interface) if peer in nodes else None
-            if far is None or far.mark != each.mark:
-                peer = interface = ""
-            yield (
-                VethKey(node, each.name),
-                Veth(peer_node=peer, peer_interface=interface, mac=each.mac or "", mtu=each.mtu),
-            )
-
-
-def _far_end(mark: str, end: tuple[str, str]) -> str:
-    """The end that a mark names beside this one, as `b.eth1`; nothing if it does not name this."""
-    ends = mark.removeprefix(LINK_PREFIX).split(":")
-    near = port_name(*end)
-    if near not in ends:
-        return ""
-    ends.remove(near)
-    return ends[0]
 
 
 def _kernel_port(interface: Interface, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator[Fact]:

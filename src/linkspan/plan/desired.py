@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from linkspan.model.base import Engine
 from linkspan.model.kernel_options import options_of
 from linkspan.model.names import with_macs
-from linkspan.model.shapes import setting_path
+from linkspan.model.setting_shapes import setting_path
 from linkspan.model.state import (
     Address,
     AddressKey,

@@ -54,6 +54,8 @@ from linkspan.model.state import (
     UplinkKey,
     Veth,
     VethKey,
+    Vxlan,
+    VxlanKey,
     ipv6_switch,
     parents,
 )
@@ -67,6 +69,7 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     PortKey,
     VethKey,
     UplinkKey,
+    VxlanKey,
     EntryKey,
     SettingKey,
     AddressKey,
@@ -86,6 +89,10 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Uplink: ("engine",),
     Socket: ("kind",),
     Veth: ("peer_node", "peer_interface"),
+    Vxlan: (
+        *("engine", "vni", "remotes", "group", "interface"),
+        *("local", "port", "learn_remotes"),
+    ),
 }
 """Fields that can't be changed: a thing with another value there has to be made anew."""
 
@@ -228,6 +235,10 @@ def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, ...], ...]:
             return ((node, name),)
         case ((PortKey(node=node, interface=name) | VethKey(node=node, interface=name)), _):
             return ((node, name),)
+        case VxlanKey(name=name), Vxlan(node=node, engine="kernel", port=port, vni=vni):
+            return ((node, name), (node, f"udp {port}", f"segment {vni}"))
+        case VxlanKey(), Vxlan(node=node, port=port):
+            return ((node, f"udp {port}"),)
         case AddressKey(), _:
             return (key.place,)
         case _:

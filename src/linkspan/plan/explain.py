@@ -36,6 +36,8 @@ from linkspan.model.state import (
     UplinkKey,
     Veth,
     VethKey,
+    Vxlan,
+    VxlanKey,
 )
 
 
@@ -82,6 +84,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "{interface} of {node}",
         "make {interface} in {node}, wired to {far}",
         "remove {interface} from {node}, which was wired to {far}",
+    ),
+    VxlanKey: Wording(
+        "the tunnel {name} of {bridge}",
+        "make the tunnel {name}, a port of {bridge}: VXLAN {vni} to {far}",
+        "remove the tunnel {name} from {bridge}",
     ),
     EntryKey: Wording(
         "entry {mac} of {bridge}",
@@ -142,6 +149,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
             fields["far"] = f"{interface} of {peer}" if peer else "nothing of the lab"
         case RulesKey(), Rules():
             fields["content"] = "; ".join(value.lines()) or "none"
+        case VxlanKey(), Vxlan(remotes=remotes, group=group):
+            fields["far"] = ", ".join(remotes) if group is None else f"the group {group}"
         case UpKey(), Up(up=up):
             fields["state"] = "up" if up else "down"
         case RouteKey(), Route(gateway=gateway, interface=interface, kind=kind):

@@ -27,14 +27,30 @@ from linkspan.engine.kernel.messages import (
     set_bridge,
     set_port,
 )
+from linkspan.engine.kernel.vxlan import add_vxlan
 from linkspan.engine.netlink import Netlink, Request
 from linkspan.errors import Refusal
 from linkspan.model.kernel_options import reported, sparse
 from linkspan.model.options import BY_NAME, Option, OptionScope, Plain
+from linkspan.model.state import Vxlan
 from linkspan.sandbox.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
+from linkspan.wire.vxlan import PORT
 
 _BRIDGE, _PORT, _FAR = "br0", "port0", "far0"
 _MAC: Final = "02:00:00:00:00:01"
+_TUNNEL: Final = "tunnel0"
+_ANY_TUNNEL: Final = Vxlan(
+    node="",
+    engine="kernel",
+    vni=1,
+    remotes=("192.0.2.1",),
+    group=None,
+    interface=None,
+    local=None,
+    port=PORT,
+    learn_remotes=True,
+    mtu=1500,
+)
 
 _BUILT_WITH: Final[tuple[tuple[str, str], ...]] = (
     ("vlan_", "CONFIG_BRIDGE_VLAN_FILTERING"),
@@ -60,9 +76,11 @@ class Lack(msgspec.Struct, frozen=True):
         return f"this kernel has no {self.option} of a {self.scope.value}: {self.why}"
 
 
-def can_bridge() -> str | None:
-    """Why the kernel engine can't work here; None where it can."""
-    return _try(()).unable
+def can_bridge(has_tunnel: bool = False) -> str | None:
+    """Why the kernel engine can't work here, with VXLAN tunnels if there are some; None where it
+    can.
+    """
+    return _try((), has_tunnel).unable
 
 
 def probe(bridge: Mapping[str, Plain], port: Mapping[str, Plain]) -> tuple[Lack, ...]:
@@ -89,12 +107,12 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 @cache
-def _try(wanted: _Wanted) -> _Answer:
+def _try(wanted: _Wanted, has_tunnel: bool = False) -> _Answer:
     near, far = os.pipe()
     child = os.fork()
     if child == 0:
         with contextlib.suppress(BaseException):
-            os.write(far, msgspec.json.encode(_answer_of_a_new_namespace(wanted)))
+            os.write(far, msgspec.json.encode(_answer_of_a_new_namespace(wanted, has_tunnel)))
         os._exit(0)
     os.close(far)
     with os.fdopen(near, "rb") as pipe:
@@ -103,7 +121,7 @@ def _try(wanted: _Wanted) -> _Answer:
     return msgspec.json.decode(said, type=_Answer) if said else _Answer("the trial broke off")
 
 
-def _answer_of_a_new_namespace(wanted: _Wanted) -> _Answer:
+def _answer_of_a_new_namespace(wanted: _Wanted, has_tunnel: bool) -> _Answer:
     try:
         _unshare_network()
     except OSError as error:
@@ -112,6 +130,8 @@ def _answer_of_a_new_namespace(wanted: _Wanted) -> _Answer:
         with Netlink() as netlink:
             try:
                 _make(netlink)
+                if has_tunnel:
+                    netlink.run([add_vxlan(_TUNNEL, _ANY_TUNNEL, None)])
             except Refusal as refusal:
                 return _Answer(str(refusal))
             return _Answer(lacks=tuple(_lacks(netlink, wanted)) if wanted else ())

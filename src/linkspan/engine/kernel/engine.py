@@ -32,6 +32,7 @@ from linkspan.engine.kernel.messages import (
     set_port,
 )
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_left, remove_unfinished
+from linkspan.engine.kernel.tunnels import make_tunnel, remove_tunnel
 from linkspan.engine.netlink import Netlink, set_link, without_ipv6_address
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
@@ -49,6 +50,8 @@ from linkspan.model.state import (
     PortKey,
     Uplink,
     UplinkKey,
+    Vxlan,
+    VxlanKey,
 )
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
@@ -201,6 +204,18 @@ class KernelEngine:
             raise Refusal(f"{nic.name} is not a port of {bridge} any more, but of something else")
         netlink.run([set_master(nic.name, None)])
 
+    def _vxlan(self, key: VxlanKey, before: Vxlan | None, after: Vxlan | None) -> None:
+        mark = self._mark(key.name)
+        if after is None:
+            if before is not None:
+                remove_tunnel(self._site.netlink(before.node), key.name, mark)
+            return
+        netlink, bridge = self._find_bridge(key.bridge)
+        make_tunnel(netlink, key.name, mark, after, bridge.index)
+        known = before.options if before is not None else {}
+        self._set_port(key.bridge, key.name, changed(OptionScope.PORT, known, after.options))
+        netlink.run([set_link(key.name, up=True)])
+
     def _entry(self, key: EntryKey, before: Entry | None, after: Entry | None) -> None:
         if before is not None and (after is None or after.port != before.port):
             # The entry may have gone with its port, or moved to another one; and the port to
@@ -219,6 +234,7 @@ class KernelEngine:
         BridgeKey: _bridge,
         PortKey: _port,
         UplinkKey: _uplink,
+        VxlanKey: _vxlan,
         EntryKey: _entry,
     }
 

@@ -10,6 +10,7 @@ from linkspan.engine.user.dataplane import Dataplane
 from linkspan.engine.user.kernel_flow import Device
 from linkspan.engine.user.ports import DatagramPort, PacketPort, Port, StreamPort, TapPort
 from linkspan.engine.user.upcall import KernelPort
+from linkspan.engine.user.vxlan import VxlanPort
 from linkspan.errors import Fault, Mistake
 from linkspan.types import NO_MAC, PortNumber, parse_mac
 
@@ -28,6 +29,8 @@ def device_of(port: PortConfiguration) -> Device | None:
 def open_port(dataplane: Dataplane, port: PortConfiguration, descriptor: int) -> Port:
     """The port of the loop that belongs to a configured port."""
     arguments = (PortNumber(port.number), port.name, port.kind, descriptor)
+    if port.vxlan is not None:
+        return VxlanPort(*arguments[:2], descriptor, port.vxlan)
     match port.kind:
         case "tap":
             return TapPort(*arguments)

@@ -9,13 +9,30 @@ import msgspec
 from linkspan.bridge.port import PortOptions
 
 
+class VxlanConfiguration(msgspec.Struct, frozen=True):
+    """What a VXLAN port is, beside its socket."""
+
+    vni: int
+    remotes: tuple[str, ...]
+    group: str | None
+    interface: str | None
+    local: str | None
+    port: int
+    learn_remotes: bool
+
+    @property
+    def everyone(self) -> tuple[str, ...]:
+        """Where floods are sent."""
+        return self.remotes if self.group is None else (self.group,)
+
+
 class PortConfiguration(msgspec.Struct, frozen=True):
     """One port. Number 0 is the bridge's own port towards the host's stack."""
 
     number: int
     name: str
     kind: str
-    """tap, veth, packet (a NIC), stream or dgram."""
+    """tap, veth, packet (a NIC), stream, dgram or vxlan."""
     mac: str | None
     """MAC address of the interface that is the port; a socket has none."""
     node: str | None
@@ -30,6 +47,8 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     """Whether the interface was there before linkspan came."""
     made_qdisc: bool = False
     """Of an uplink: whether its clsact qdisc is linkspan's."""
+    vxlan: VxlanConfiguration | None = None
+    """Of a tunnel: where it leads."""
 
     def key(self, bridge: str) -> str:
         """The name under which the lab's init process holds the port's descriptor."""

@@ -13,6 +13,7 @@ whoever left it: a command that was killed, or somebody who deleted the other ha
 from __future__ import annotations
 
 from collections.abc import Callable
+from errno import EADDRINUSE
 from pathlib import Path
 from socket import SOCK_DGRAM, SOCK_STREAM
 from typing import Any, Final
@@ -21,13 +22,14 @@ import msgspec
 
 from linkspan.engine.netlink import set_link
 from linkspan.engine.site import Site
-from linkspan.engine.user.configuration import PortConfiguration
+from linkspan.engine.user.configuration import PortConfiguration, VxlanConfiguration
 from linkspan.engine.user.devices import open_unix_socket
 from linkspan.engine.user.interfaces import OF_SWITCH, Interfaces
 from linkspan.engine.user.node_ports import NodePorts
 from linkspan.engine.user.options import bridge_options, port_options
 from linkspan.engine.user.switches import Switches
 from linkspan.engine.user.uplinks import Uplinks
+from linkspan.engine.user.vxlan import open_vxlan_socket
 from linkspan.engine.user.work import Work
 from linkspan.errors import Bug, Refusal
 from linkspan.model.fact import Key
@@ -43,8 +45,11 @@ from linkspan.model.state import (
     UpKey,
     Uplink,
     UplinkKey,
+    Vxlan,
+    VxlanKey,
 )
 from linkspan.plan.change import Change
+from linkspan.sandbox.namespaces import inside
 from linkspan.sandbox.syscalls import raise_descriptor_limit
 from linkspan.types import HOST_PORT
 
@@ -181,6 +186,49 @@ class UserEngine:
         kind = SOCK_STREAM if after.kind == "stream" else SOCK_DGRAM
         switch.add(port, open_unix_socket(self._file(switch.name, port), kind))
 
+    def _vxlan(self, key: VxlanKey, before: Vxlan | None, after: Vxlan | None) -> None:
+        switch = self._switches.require(key.bridge)
+        present = switch.port(key.name)
+        if present is not None and before is not None and after is not None:
+            options, known = (port_options(each.options, each.mtu) for each in (after, before))
+            switch.set_options(present, options, known)
+            return
+        if present is not None:
+            switch.remove(present)
+        if after is None:
+            return
+        self._work.let_depart()
+        tunnel = VxlanConfiguration(
+            vni=after.vni,
+            remotes=after.remotes,
+            group=after.group,
+            interface=after.interface,
+            local=after.local,
+            port=after.port,
+            learn_remotes=after.learn_remotes,
+        )
+        port = PortConfiguration(
+            number=switch.free_number(),
+            name=key.name,
+            kind="vxlan",
+            mac=None,
+            node=None,
+            interface=None,
+            options=port_options(after.options, after.mtu),
+            vxlan=tunnel,
+        )
+        try:
+            with inside(self._site.network(after.node)):
+                descriptor = open_vxlan_socket(tunnel)
+        except OSError as error:
+            if error.errno != EADDRINUSE:
+                raise
+            raise Refusal(
+                f"UDP port {after.port} of {after.node} is taken; a tunnel of engine user has one "
+                "for itself\n  next: write another `port` at both ends, or `engine: kernel`"
+            ) from None
+        switch.add(port, descriptor)
+
     def _uplink(self, key: UplinkKey, before: Uplink | None, after: Uplink | None) -> None:
         place = self._switches.find(self._switches.of(key) or "")
         present = place.port(key.interface) if place is not None else None
@@ -229,6 +277,7 @@ class UserEngine:
         PortKey: lambda self, *change: self._ports.carry_out(*change),
         SocketKey: _socket,
         UplinkKey: _uplink,
+        VxlanKey: _vxlan,
         EntryKey: _entry,
         UpKey: _up,
     }

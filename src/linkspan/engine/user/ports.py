@@ -37,7 +37,7 @@ PEER_BUFFER_BYTES: Final = 1 << 20
 """Queue towards the peer of a stream port: enough for a burst of TCP, little for one that stalls.
 """
 
-_PLAIN: Final = bytes(VNET_HEADER_BYTES)
+PLAIN: Final = bytes(VNET_HEADER_BYTES)
 _LENGTH: Final = struct.Struct("!I")
 _AUXDATA: Final = struct.Struct("=IIIHHHH")
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8
@@ -135,12 +135,12 @@ class DatagramPort(Port):
         frame, peer = self._sock.recvfrom(LARGEST_READ)
         if peer:
             self._peer = peer
-        return _PLAIN + frame
+        return PLAIN + frame
 
     def _write(self, frame: bytes) -> None:
         if self._peer is None:
             raise OSError(errno.ENOTCONN, "no peer has sent anything yet")
-        for segment in _complete(frame):
+        for segment in complete_frames(frame):
             self._sock.sendto(segment, self._peer)
 
     def close(self) -> None:
@@ -233,7 +233,7 @@ class StreamPort(Port):
                 return
             if offset + 4 + length > len(received):
                 break
-            self._frames.append(_PLAIN + received[offset + 4 : offset + 4 + length])
+            self._frames.append(PLAIN + received[offset + 4 : offset + 4 + length])
             offset += 4 + length
         del received[:offset]
 
@@ -242,7 +242,7 @@ class StreamPort(Port):
             raise OSError(errno.ENOTCONN, "no peer")
         if self._unsent:
             raise BlockingIOError(errno.EAGAIN, "the peer does not read")
-        parts = _complete(frame)
+        parts = complete_frames(frame)
         self._send(b"".join([_LENGTH.pack(len(part)) + part for part in parts]))
 
     def _send(self, data: bytes) -> None:
@@ -272,7 +272,10 @@ class StreamPort(Port):
         self._listening.close()
 
 
-def _complete(frame: bytes) -> list[bytes]:
+def complete_frames(frame: bytes) -> list[bytes]:
+    """The frames of a frame with its vnet header, for a peer that has no offloads. Raises OSError
+    when it is none.
+    """
     try:
         return complete(frame)
     except BadFormat as error:

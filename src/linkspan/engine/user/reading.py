@@ -44,6 +44,8 @@ from linkspan.model.state import (
     SocketKey,
     Uplink,
     UplinkKey,
+    Vxlan,
+    VxlanKey,
 )
 from linkspan.sandbox.state import bridge_socket
 from linkspan.types import HOST_PORT
@@ -94,9 +96,12 @@ def facts(
         yield _bridge(lab, nodes, configuration, live)
         found = {port.name: port for port in live.ports}
         for port in configuration.ports:
-            is_here = on[port.name] == [live.name]
+            # Interfaces move between bridges; names of sockets and tunnels are a bridge's own.
+            is_here = (on[port.name] == [live.name]) if port.node else port.name in found
             if port.number != HOST_PORT:
-                yield from _port(lab, nodes, port, live.name, found.get(port.name), is_here)
+                yield from _port(
+                    lab, nodes, port, live.name, live.node, found.get(port.name), is_here
+                )
         for entry in live.fdb:
             if entry.kind in ("static", "sticky"):
                 key = EntryKey(live.name, entry.mac, entry.vlan)
@@ -123,6 +128,7 @@ def _port(
     nodes: Nodes,
     port: PortConfiguration,
     bridge: str,
+    place: str,
     live: PortSnapshot | None,
     is_here: bool,
 ) -> Iterator[Fact]:
@@ -130,7 +136,19 @@ def _port(
     if live is not None:
         options = live.options
     sparse = sparse_port_options(options)
-    if port.node is None or port.interface is None:
+    if port.vxlan is not None:
+        if is_here:
+            yield (
+                VxlanKey(bridge, port.name),
+                Vxlan(
+                    node=place,
+                    engine="user",
+                    mtu=int(options["mtu"]),
+                    options=sparse,
+                    **msgspec.structs.asdict(port.vxlan),
+                ),
+            )
+    elif port.node is None or port.interface is None:
         if is_here:
             socket = Socket(kind=port.kind, mtu=int(options["mtu"]), options=sparse)
             yield SocketKey(bridge, port.name), socket
