@@ -56,9 +56,13 @@ def of_linkspan(engine: str, number: int, folder: Path, with_readings: bool) -> 
     try:
         figures["memory, init"] = init_mebibytes(lab)
         if with_readings:
-            figures["second up"] = run(linkspan("up", file), folder)[0].seconds
-            figures["plan"] = run(linkspan("plan", file), folder)[0].seconds
-            figures["show --json"] = run(linkspan("show", "--json", lab), folder)[0].seconds
+            for name, words in (
+                ("second up", ("up", file)),
+                ("plan", ("plan", file)),
+                ("show --json", ("show", "--json", lab)),
+            ):
+                cost, _ = run(linkspan(*words), folder)
+                figures |= {name: cost.seconds, f"{name}, CPU": cost.cpu}
     finally:
         down, _ = run(linkspan("down", lab), folder)
     return figures | {"down": down.seconds, "down, CPU": down.cpu}

@@ -72,6 +72,22 @@ def test_descriptors_are_held_given_out_and_dropped(init: Client) -> None:
         init.call("fetch", name="pipe")
 
 
+def test_one_descriptor_of_each_of_several_is_given_out_in_one_answer(init: Client) -> None:
+    pipes = [os.pipe() for _ in range(3)]
+    for number, pipe in enumerate(pipes):
+        init.give("hold", pipe, name=f"pipe{number}")
+    names = ["pipe2", "pipe0"]
+    _, given = init.call_for_descriptors("fetch-each", names=names, place=0)
+    for (_, write), found, word in zip([pipes[2], pipes[0]], given, [b"two", b"nil"], strict=True):
+        os.write(write, word)
+        assert os.read(found, 3) == word
+        os.close(found)
+    for end in [end for pipe in pipes for end in pipe]:
+        os.close(end)
+    with pytest.raises(Refusal, match="pipe7"):
+        init.call("fetch-each", names=["pipe0", "pipe7"], place=0)
+
+
 @pytest.mark.parametrize(
     ("request_", "words"),
     [

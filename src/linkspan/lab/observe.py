@@ -80,6 +80,7 @@ def _read(place: Place, init: Client, nodes: Sequence[str]) -> dict[str, Namespa
     def read() -> dict[str, NamespaceSnapshot]:
         site = Site(place.name, place.folder, init, scope_of(place.folder))
         try:
+            site.find_networks(nodes)
             return {node: read_node(site, node) for node in nodes}
         finally:
             site.close()

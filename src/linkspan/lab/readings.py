@@ -29,7 +29,9 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
     """
     states = (desired, *remembered)
     known = {key: value for state in states for key, value in state.items()}
-    nodes = {node: read_node(site, node, read_for_plan) for node in site.nodes()}
+    names = site.nodes()
+    site.find_networks(names)
+    nodes = {node: read_node(site, node, read_for_plan) for node in names}
     observed: State = dict(
         [
             *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),

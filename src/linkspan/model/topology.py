@@ -310,6 +310,13 @@ class Topology(Value, frozen=True, kw_only=True):
         for end, _, _ in self.wire_ends():
             yield end.node, end.interface, end.address
 
+    def stations_by_node(self) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
+        """The same, interface and addresses by node: one pass for who asks of every node."""
+        found: dict[str, list[tuple[str, tuple[str, ...]]]] = {}
+        for node, interface, addresses in self.stations():
+            found.setdefault(node, []).append((interface, addresses))
+        return found
+
     def uplinks(self) -> Iterator[tuple[str, Bridge, UplinkPort]]:
         """Every bridge with an uplink: its name, itself, the uplink."""
         for name, bridge in self.bridges.items():

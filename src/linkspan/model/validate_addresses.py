@@ -149,14 +149,12 @@ def _by_network(entry: _Addressed) -> tuple[int, int, bool]:
 
 def gateways(topology: Topology) -> Iterator[Flaw]:
     """A next hop is a neighbour: in a network of the node, not the node itself, one per family."""
+    stations = topology.stations_by_node()
     for name, node in topology.nodes.items():
         if not node.gateway:
             continue
         own = [
-            parse_interface(text)
-            for place, _, addresses in topology.stations()
-            if place == name
-            for text in addresses
+            parse_interface(text) for _, addresses in stations.get(name, []) for text in addresses
         ]
         own += [
             parse_interface(text)

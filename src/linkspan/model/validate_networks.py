@@ -149,17 +149,9 @@ def _on(topology: Topology, bridge: str) -> Iterator[str]:
 
 def routes(topology: Topology) -> Iterator[Flaw]:
     """A route's next hop is a neighbour, of the family of its destination, each route once."""
+    stations = topology.stations_by_node()
     for name, node in topology.nodes.items():
-        own = (
-            [
-                parse_interface(text)
-                for place, _, texts in topology.stations()
-                if place == name
-                for text in texts
-            ]
-            if node.routes
-            else []
-        )
+        own = [parse_interface(text) for _, texts in stations.get(name, []) for text in texts]
         own += [
             parse_interface(text) for bridge in _carried(topology, name) for text in bridge.address
         ]

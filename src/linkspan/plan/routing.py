@@ -8,7 +8,7 @@ address for its gateway unless the file names one, as with libvirt and Docker. A
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 from linkspan.model.network import Forward
@@ -27,15 +27,20 @@ Fact: TypeAlias = tuple[RouteKey, Route]
 
 def routes(topology: Topology) -> Iterator[Fact]:
     """The routes of all nodes."""
+    stations = topology.stations_by_node()
     for name, node in topology.nodes.items():
+        interfaces = {
+            **{own: each.address for own, each in topology.bridges.items() if each.node == name},
+            **dict(stations.get(name, [])),
+        }
         for gateway in gateways(topology, node):
             version = ipaddress.ip_address(gateway).version
             key = RouteKey(name, DEFAULT_ROUTES[version], DEFAULT_METRICS[version])
-            yield key, Route(interface=_towards(topology, name, gateway), gateway=gateway)
+            yield key, Route(interface=_towards(interfaces, gateway), gateway=gateway)
         for route in node.routes:
             version = ipaddress.ip_network(route.destination).version
             key = RouteKey(name, route.destination, route.metric or DEFAULT_METRICS[version])
-            yield key, Route(interface=_towards(topology, name, route.via), gateway=route.via)
+            yield key, Route(interface=_towards(interfaces, route.via), gateway=route.via)
 
 
 def gateways(topology: Topology, node: Node) -> tuple[str, ...]:
@@ -67,13 +72,9 @@ def _understood(topology: Topology, port: NodePort) -> Iterator[tuple[int, str]]
             yield address.version, str(address.ip)
 
 
-def _towards(topology: Topology, node: str, gateway: str) -> str | None:
-    """The interface of a node in whose network a gateway lies."""
+def _towards(interfaces: Mapping[str, Sequence[str]], gateway: str) -> str | None:
+    """The interface, of a node's, in whose network a gateway lies."""
     address = ipaddress.ip_address(gateway)
-    interfaces = {
-        **{name: each.address for name, each in topology.bridges.items() if each.node == node},
-        **{name: addresses for place, name, addresses in topology.stations() if place == node},
-    }
     for name, addresses in interfaces.items():
         for text in addresses:
             if address in parse_interface(text).network:

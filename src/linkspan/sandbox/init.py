@@ -113,6 +113,11 @@ class Init:
             raise RequestError(f"nothing is held under the name {request['name']!r}")
         return {"descriptors": self.held[request["name"]]}
 
+    def _fetch_each(self, request: Value, descriptors: list[int]) -> Value:
+        """One descriptor of each of several, by its place among those held under the name."""
+        place = int(request["place"])
+        return {"descriptors": [self.held[str(name)][place] for name in request["names"]]}
+
     def _drop(self, request: Value, descriptors: list[int]) -> Value:
         self._close([str(name) for name in request["names"]])
         return {}
@@ -141,6 +146,7 @@ class Init:
     OPERATIONS: Final[dict[str, Callable[[Init, Value, list[int]], Value]]] = {
         "hold": _hold,
         "fetch": _fetch,
+        "fetch-each": _fetch_each,
         "drop": _drop,
         "run": lambda self, request, _: self.services.run(request),
         "configure": lambda self, request, _: self.services.configure(request),
