@@ -19,12 +19,14 @@ from linkspan.errors import Fault, Mistake
 from linkspan.lab.find import Place
 from linkspan.lab.records import Records
 from linkspan.model.host_snapshot import NamespaceSnapshot
-from linkspan.model.rules import RulesKey
+from linkspan.model.rules import Rules, RulesKey
 from linkspan.model.state import ServiceKey, State
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
 from linkspan.plan.services import SERVER
 from linkspan.services.nftables import require_nftables
+from linkspan.services.obstacles import obstacles
 from linkspan.services.programs import require_programs
+from linkspan.services.ruleset import table_name
 
 _IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
 """include/uapi/linux/in.h and in6.h."""
@@ -52,6 +54,9 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
             *(_taken(name, bridge) if ServiceKey(SERVER, HOST, name) not in there else ()),
         ]
     ]
+    rules = wanted.get(RulesKey(HOST))
+    if isinstance(rules, Rules):
+        faults += obstacles(rules, table_name(topology.name))
     if faults:
         raise Mistake(*faults)
 
