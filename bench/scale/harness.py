@@ -38,6 +38,7 @@ from bench.scale.ways import (
 from linkspan.model.topology import MOST_PORTS
 from linkspan.sandbox.syscalls import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
 
+NOTES: Final = Path(__file__).resolve().parent / "notes.md"
 ENGINES: Final = ("kernel", "user")
 SMALL: Final = 100
 """Hosts of the topology that Mininet is measured by."""
@@ -156,7 +157,7 @@ def main() -> int:
         except WayError as trouble:
             tell(f"bench: {trouble}")
             return 1
-    text = render(found)
+    text = render(found, NOTES.read_text(encoding="utf-8") if NOTES.exists() else "")
     print(text, end="")
     if options.output is not None:
         options.output.write_text(text, encoding="utf-8")

@@ -83,8 +83,8 @@ def targets(containers: int) -> tuple[Target, ...]:
     )
 
 
-def render(found: Found) -> str:
-    """The whole page."""
+def render(found: Found, notes: str = "") -> str:
+    """The whole page; `notes` say in words why a target was missed."""
     others = median(found.others or [0.0])
     now = circumstances_now(others, (found.rounds,), found.seconds, "")
     parts = [
@@ -96,6 +96,7 @@ def render(found: Found) -> str:
         + "\n",
         "## Targets\n",
         _targets(found),
+        f"\n{notes}" if notes else "",
         "\n## Values\n",
         _values(found),
         "\n## One port too many\n",
