@@ -158,6 +158,7 @@ def test_a_machine_that_is_a_router_already_stays_one(machine: Machine) -> None:
 def guarded(machine: Machine) -> Iterator[Machine]:
     yield machine
     machine.run(["nft", "flush", "ruleset"], status=0)
+    machine.run(["rm", "-f", "/run/xtables.lock"], status=0)
 
 
 FIREWALLS = {
@@ -205,5 +206,23 @@ def test_what_a_firewall_lets_pass_is_no_obstacle(guarded: Machine) -> None:
         '\nadd rule ip filter DOCKER-USER oifname "br0" accept'
     )
     guarded.run(["nft", "-f", "-"], status=0, input=ruleset)
+    guarded.linkspan("up", guarded.file(MACHINE))
+    guarded.linkspan("down", "office")
+
+
+@pytest.mark.parametrize("program", ["iptables-legacy", "ip6tables-legacy", "iptables-nft"])
+def test_iptables_of_both_kinds_is_asked(guarded: Machine, program: str) -> None:
+    guarded.run([program, "-P", "FORWARD", "DROP"], status=0)
+    guarded.run([program, "-N", "OTHERS"], status=0)
+    guarded.run([program, "-A", "OTHERS", "-i", "br0", "-j", "DROP"], status=0)
+    guarded.run([program, "-A", "OTHERS", "-o", "br0", "-j", "ACCEPT"], status=0)
+    refused = guarded.linkspan("up", guarded.file(MACHINE), status=2)
+    (step,) = [line for line in refused.stderr.splitlines() if line.startswith("  next: ")]
+    for command in step.removeprefix("  next: ").split("; "):
+        guarded.run(["sh", "-c", command], status=0)
+    guarded.linkspan("up", guarded.file(MACHINE))
+    guarded.linkspan("down", "office")
+    guarded.run([program, "-P", "FORWARD", "ACCEPT"], status=0)
+    guarded.run([program, "-F"], status=0)
     guarded.linkspan("up", guarded.file(MACHINE))
     guarded.linkspan("down", "office")

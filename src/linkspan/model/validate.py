@@ -17,7 +17,7 @@ from linkspan.model.validate_addresses import addresses, gateways, macs
 from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
 from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_links import interfaces_of_links, settings, wires
-from linkspan.model.validate_networks import forwards, published, routes
+from linkspan.model.validate_networks import forwards, published, router_settings, routes
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 from linkspan.model.validate_uplinks import uplinks
 from linkspan.model.validate_vxlan import tunnels
@@ -166,6 +166,7 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     static_entries,
     forwards,
     published,
+    router_settings,
     routes,
     engines,
     options_of_engines,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
+from typing import Final
 
 import msgspec
 
@@ -15,6 +16,8 @@ from linkspan.model.publish import Publish, parse_publish
 from linkspan.model.shapes import parse_interface
 from linkspan.model.targets import targets
 from linkspan.model.topology import Bridge, Topology
+
+_FORWARDING: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
 def forwards(topology: Topology) -> Iterator[Flaw]:
@@ -40,6 +43,22 @@ def forwards(topology: Topology) -> Iterator[Flaw]:
                 at_key=True,
                 needs=((*path, "forward"),),
             )
+
+
+def router_settings(topology: Topology) -> Iterator[Flaw]:
+    """Nothing that a node sets by itself switches off what one of its networks needs."""
+    for name, bridge in topology.bridges.items():
+        node = topology.nodes.get(bridge.node)
+        if node is None or bridge.forward not in (Forward.NAT, Forward.ROUTED):
+            continue
+        for setting in _FORWARDING:
+            if str(node.sysctls.get(setting, 1)) != "1":
+                yield Flaw(
+                    ("nodes", bridge.node, "sysctls", setting),
+                    f"{label(('nodes', bridge.node))}: {setting} is switched off",
+                    expected=f"1, as bridge {brief(name)} with its forward needs it",
+                    next_step="leave the setting out",
+                )
 
 
 class _Published(msgspec.Struct, frozen=True):

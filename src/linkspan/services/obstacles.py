@@ -21,8 +21,10 @@ from linkspan.engine.reading.firewall import (
     GETCHAIN,
     NETLINK_NETFILTER,
     may_be_asked,
+    read_legacy_tables,
     read_nft_tables,
 )
+from linkspan.engine.reading.legacy import read_legacy_forward
 from linkspan.errors import Fault
 from linkspan.model.host_snapshot import BaseChain, NftTable
 from linkspan.model.rules import Rules
@@ -65,6 +67,13 @@ IPTABLES: Final = Owner(
         "{iptables} -I {chain} -o {bridge} -j ACCEPT",
     ),
 )
+LEGACY: Final = Owner(
+    "iptables-legacy",
+    (
+        "{iptables}-legacy -I {chain} -i {bridge} -j ACCEPT",
+        "{iptables}-legacy -I {chain} -o {bridge} -j ACCEPT",
+    ),
+)
 NFTABLES: Final = Owner(
     "nftables",
     (
@@ -78,16 +87,31 @@ def obstacles(rules: Rules, own_table: str) -> list[Fault]:
     """What would drop the traffic of networks with a way out, in the namespace of the calling
     thread. Raises OSError.
     """
-    if not may_be_asked():
-        return []
-    faults = []
-    for table in read_nft_tables():
+    faults = list(_legacy_obstacles(rules))
+    for table in read_nft_tables() if may_be_asked() else ():
         for chain in table.chains:
             if table.name != own_table and _may_drop(table, chain):
                 names = _chain_names(table)
                 passing = _passing(table)
                 faults += list(_faults(rules, table, chain, names, passing))
     return faults
+
+
+def _legacy_obstacles(rules: Rules) -> Iterator[Fault]:
+    """Forward chains of iptables's own kernel side."""
+    for table in read_legacy_tables():
+        family, _, name = table.partition(" ")
+        if name != "filter" or family not in _FAMILIES:
+            continue
+        found = read_legacy_forward(family)
+        passing = {(_IIFNAME, each) for each in found.incoming}
+        passing |= {(_OIFNAME, each) for each in found.outgoing}
+        if found.drops:
+            chain = BaseChain(
+                name="FORWARD", type="filter", hook="forward", priority=0, policy="drop"
+            )
+            legacy = NftTable(family=family, name="filter (legacy)")
+            yield from _faults(rules, legacy, chain, (), passing)
 
 
 def _may_drop(table: NftTable, chain: BaseChain) -> bool:
@@ -125,6 +149,8 @@ def _faults(
 
 def owner_of(table: NftTable, chain: BaseChain, names: Sequence[str]) -> Owner:
     """Who has a chain, by the names that these programs give to theirs."""
+    if table.name == "filter (legacy)":
+        return LEGACY
     if table.name == "firewalld":
         return FIREWALLD
     if any(name.startswith(("ufw-", "ufw6-")) for name in names):
