@@ -168,7 +168,7 @@ class SwitchWire(Wire):
         with inside(network), closing(LoadedCache("upcall0")) as loaded:
             for port in ports:
                 veth(network, _near_end(port), port, far, LARGEST_MTU)
-                index = loaded.devices.add_veth(number_of(port), _near_end(port))
+                index = loaded.devices.add_device(number_of(port), _near_end(port))
                 self._switch.ports.append(
                     PortConfiguration(
                         *(number_of(port), port, "veth", None, None, None),

@@ -78,7 +78,7 @@ class Rig:
         for number, chosen in enumerate(options, 1):
             veth(self._near, f"near{number}", f"p{number}", self.far, mtu)
             with inside(self._near):
-                index = self.loaded.devices.add_veth(number, f"near{number}")
+                index = self.loaded.devices.add_device(number, f"near{number}")
             port = PortConfiguration(
                 number=number,
                 name=f"p{number}",

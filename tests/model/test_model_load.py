@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from linkspan.errors import Mistake
 from linkspan.model.base import Engine
 from linkspan.model.load import load, loads
+from linkspan.model.machine import Disk, DiskFormat
 from linkspan.model.topology import (
     Bridge,
     Node,
@@ -184,6 +185,21 @@ options: dict[str, Any] = {
 }
 
 
+MACHINES = st.fixed_dictionaries(
+    {
+        "kernel": st.sampled_from(["vmlinuz", "/boot/vmlinuz"]),
+        "initrd": st.sampled_from([None, "initrd.img"]),
+        "append": st.sampled_from(["", "console=ttyS0 quiet"]),
+        "disk": st.none()
+        | st.builds(Disk, file=st.just("a,b.img"), format=st.none() | st.sampled_from(DiskFormat)),
+        "memory": st.sampled_from(["64M", "2G"]),
+        "cpus": st.integers(1, 255),
+        "shutdown": st.integers(0, 3600),
+    }
+)
+"""Fields of virtual machines that boot a kernel of the file's."""
+
+
 @st.composite
 def topologies(draw: st.DrawFn) -> Topology:
     """Labs that are right by construction: each bridge has a network, each port a number in it."""
@@ -221,7 +237,9 @@ def topologies(draw: st.DrawFn) -> Topology:
         )
         routed = draw(st.booleans())
         gateway = (f"10.{index}.0.254",) if port.address and routed else ()
-        nodes[name] = Node(kind=draw(kinds), ports={"eth0": port}, gateway=gateway)
+        kind = draw(kinds)
+        machine: dict[str, Any] = draw(MACHINES) if kind is NodeKind.VM else {}
+        nodes[name] = Node(kind=kind, ports={"eth0": port}, gateway=gateway, **machine)
     return Topology(name=draw(names), bridges=bridges, nodes=nodes)
 
 

@@ -117,7 +117,7 @@ def show(lab: str | None, as_json: bool) -> None:
     if lab is None:
         _show_host(as_json)
         return
-    from linkspan.view import picture, tables
+    from linkspan.view import machines, picture, tables
 
     snapshot = _observe(lab)
     if as_json:
@@ -128,6 +128,8 @@ def show(lab: str | None, as_json: bool) -> None:
     parts = [
         picture(snapshot, columns=_columns(), ascii=not _speaks_utf8()),
         tables.ports_table(snapshot),
+        machines.machines_table(snapshot),
+        machines.machine_ports_table(snapshot),
         tables.addresses_table(snapshot),
         tables.drops_table(snapshot),
         pending_as_text(snapshot.pending) if snapshot.pending is not None else "",
@@ -245,6 +247,16 @@ def execute(node: str, command: Sequence[str]) -> None:
     place, name = find_node(node)
     # Everything after the node is the command's own, its options too; `--` may stand between.
     sys.exit(execute_in_node(place, name, command[command[:1] == ("--",) :]))
+
+
+@cli.command()
+@click.argument("node", metavar="VM|LAB/VM")
+def console(node: str) -> None:
+    """Connect this terminal with the console of a virtual machine; Ctrl-] leaves."""
+    from linkspan.lab.console import console as connect
+    from linkspan.lab.find import find_node
+
+    connect(*find_node(node))
 
 
 @cli.group(name="import")

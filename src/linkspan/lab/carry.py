@@ -34,7 +34,7 @@ def carry_through(
     records = Records(place.folder)
     needs_confirmation = bool(uplinks.coming)
     with guarded(place, uplinks, needs_confirmation, terms.check) as guard:
-        done = make(place, life, topology, uplinks, progress)
+        done = make(place, life, topology, uplinks, progress, terms.leave_off)
         records.remember(topology, uplinks.remembered, engines)
         confirm_by = None
         if done and needs_confirmation:
@@ -58,9 +58,11 @@ def make(
     topology: Topology,
     uplinks: Uplinks,
     progress: Progress | None = None,
+    leave_off: bool = False,
 ) -> Plan:
     """Make what uplinks and the rest of a lab are to be; the journal stays open. The cards are
-    remembered as they were before anything is moved. Raises LinkspanError.
+    remembered as they were before anything is moved. With `leave_off`, virtual machines that
+    their guests switched off stay off. Raises LinkspanError.
     """
     records = Records(place.folder)
     before = records.taken()
@@ -69,9 +71,8 @@ def make(
             take_programs_off(taken)
     records.keep_taken([*uplinks.taken, *uplinks.going])
     try:
-        return transaction(place, topology.scope, life, progress, uplinks.claimed).make(
-            uplinks.wanted
-        )
+        change = transaction(place, topology.scope, life, progress, uplinks.claimed, leave_off)
+        return change.make(uplinks.wanted)
     except BaseException:
         if records.journal() is None:  # what had been done was undone
             records.keep_taken(before)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from linkspan.engine.kernel.capabilities import can_bridge, probe
+from linkspan.engine.user.devices import may_open_tap
 from linkspan.errors import Fault, Mistake
 from linkspan.model.base import Engine
 from linkspan.model.kernel_options import Sparse, options_of
@@ -76,6 +77,11 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
         return "only engine user has sockets as ports"
     if bridge.cache is Cache.OFF:
         return "`cache: off` speaks of engine user"
+    machines = any(
+        port.bridge == name and topology.is_machine(node) for node, _, port in topology.node_ports()
+    )
+    if machines and not may_open_tap():
+        return "its virtual machines would need /dev/net/tun, which can't be opened"
     has_tunnel = any(tunnel.bridge == name for _, tunnel in topology.tunnels())
     if why := can_bridge(has_tunnel):
         return why

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+
+from linkspan.errors import Missing, Refusal
 from linkspan.lab.cards import announce
 from linkspan.lab.carry import make
 from linkspan.lab.confirm import require_confirmed
@@ -14,6 +17,23 @@ from linkspan.lab.turn import turn
 from linkspan.lab.uplinks import prepare_end
 from linkspan.model.topology import Scope, Topology
 from linkspan.sandbox import holder
+from linkspan.services.machines import (
+    configuration_of,
+    machine_services,
+    service_name,
+    shut_down,
+)
+
+
+def _shut_down_machines(place: Place) -> None:
+    """Let guests shut down before the lab's end, which would be a power failure to them. A lab that
+    does not answer is ended all the same.
+    """
+    with contextlib.suppress(Missing, Refusal), holder.connect(place.folder) as init:
+        running = [node for node, status in machine_services(init).items() if status["pid"]]
+        patience = {node: configuration_of(init, node).machine.shutdown for node in running}
+        for node in shut_down(place.folder, init, patience):
+            init.call("stop", name=service_name(node))
 
 
 def down(place: Place) -> None:
@@ -27,6 +47,8 @@ def down(place: Place) -> None:
         if scope_of(place.folder) is Scope.HOST:
             require_confirmed(place)
             _give_back(place)
+        elif place.is_alive:
+            _shut_down_machines(place)
         holder.end(place.folder)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-from linkspan.errors import Refusal
+from linkspan.errors import Fault, Mistake, Refusal
 from linkspan.lab.find import Place
 from linkspan.sandbox import holder
 from linkspan.sandbox.execute import execute
@@ -18,6 +18,14 @@ def execute_in_node(place: Place, node: str, command: Sequence[str]) -> int:
     The calling process enters the node and does not come back. Raises Refusal when the kernel
     does not let it in.
     """
+    topology = place.topology()
+    if topology is not None and topology.is_machine(node):
+        raise Mistake(
+            Fault(
+                f"{node} is a virtual machine: linkspan runs no commands in it",
+                next_step=f"linkspan console {place.name}/{node}",
+            )
+        )
     with holder.connect(place.folder) as init:
         _, lab = init.call_for_descriptors("fetch", name="lab")
         _, own = init.call_for_descriptors("fetch", name=node_key(node))

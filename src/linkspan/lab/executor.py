@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from linkspan.engine.base import Engine
 from linkspan.engine.kernel.engine import KernelEngine
+from linkspan.engine.machine_ends import MACHINE
 from linkspan.engine.site import Site
 from linkspan.engine.stack import Stack
 from linkspan.engine.user.engine import UserEngine
@@ -19,6 +20,7 @@ from linkspan.model.state import (
     Bridge,
     BridgeKey,
     EntryKey,
+    MachineKey,
     Port,
     PortKey,
     ServiceKey,
@@ -34,6 +36,7 @@ from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import RANKS
 from linkspan.services.firewall import Firewall
+from linkspan.services.machines import Machines
 from linkspan.services.running import Services
 
 Progress: TypeAlias = Callable[[int, int, Change], None]
@@ -64,11 +67,17 @@ class Executor:
             for key, value in facts
             if isinstance(key, BridgeKey) and isinstance(value, Bridge)
         }
+        machines = {
+            (key.node, key.interface)
+            for key, value in facts
+            if isinstance(key, PortKey) and isinstance(value, Port) and value.kind == MACHINE
+        }
         places = {name: bridge.node for name, bridge in bridges.items()}
         self._engines: dict[str, Engine] = {
-            "kernel": KernelEngine(site, places, names_of_ends(site, states)),
+            "kernel": KernelEngine(site, places, names_of_ends(site, states), machines),
             "user": UserEngine(site),
         }
+        self._machines = Machines(site)
         self._bridges = {name: bridge.engine for name, bridge in bridges.items()}
 
     def run(
@@ -96,6 +105,7 @@ class Executor:
                 raise Refusal(f"cannot {change.explain()}: {error}") from None
         self._settle()
         self._services.settle()
+        self._machines.settle()
 
     def close(self) -> None:
         """Let go of what the engines hold."""
@@ -115,6 +125,8 @@ class Executor:
                 self._engines[engine].carry_out(change)
             case VethKey(), _:
                 self._wires.carry_out(change)
+            case MachineKey(), _:
+                self._machines.carry_out(change)
             case SocketKey() | EntryKey() as key, _:
                 self._engines[self._bridges[key.bridge]].carry_out(change)
             case ServiceKey(), _:

@@ -46,7 +46,7 @@ def leased_addresses(init: Client, topology: Topology) -> dict[str, list[str]]:
     found = {}
     for node, declared in topology.nodes.items():
         asking = {name: port for name, port in declared.ports.items() if port.asks}
-        if not asking:
+        if not asking or topology.is_machine(node):
             continue
         network = fetch_network(init, node)
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Final
 
 import msgspec
 from msgspec.structs import replace
 
 from linkspan.control.lines import Client
+from linkspan.engine.reading.dump import Dumps
+from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import service_name
 from linkspan.errors import Fault, Mistake
@@ -17,12 +20,14 @@ from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place
 from linkspan.lab.kernel_bridge import kernel_bridge
 from linkspan.lab.life import scope_of
+from linkspan.lab.machines import as_node, read_machines
 from linkspan.lab.readings import read_node
 from linkspan.lab.records import Records
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.snapshot import (
     BridgeSnapshot,
+    Counters,
     InterfaceSnapshot,
     LabSnapshot,
     NodeSnapshot,
@@ -35,6 +40,9 @@ from linkspan.sandbox.namespaces import NODE_KINDS, close_all, node_key
 from linkspan.sandbox.worker import run_inside
 from linkspan.types import format_mac
 
+_OWN: Final = ""
+"""What stands for the lab's own namespace where others have a node's name."""
+
 
 def observe(place: Place) -> LabSnapshot:
     """Everything that there is of a running lab. Raises LinkspanError."""
@@ -43,8 +51,9 @@ def observe(place: Place) -> LabSnapshot:
     applied, engines = records.applied(), records.engines()
     with holder.connect(place.folder) as init:
         status = init.call("status")
-        nodes = [HOST, *(name for name in topology.nodes if name != HOST)]
-        found = _read(place, init, nodes)
+        every = [HOST, *(name for name in topology.nodes if name != HOST)]
+        nodes = [name for name in every if not topology.is_machine(name)]
+        found = _read(place, init, nodes, with_own=nodes != every)
     bridges = []
     for name, bridge in topology.bridges.items():
         match applied.get(BridgeKey(name)):
@@ -55,6 +64,10 @@ def observe(place: Place) -> LabSnapshot:
                 seen = replace(read_bridge(place.folder, name), restarts=restarts)
         addresses = _addresses(found[bridge.node], name)
         bridges.append(replace(seen, addresses=addresses, engine_reason=engines.get(name, "")))
+    machines = []
+    if nodes != every:
+        with holder.connect(place.folder) as init:
+            machines = read_machines(place.folder, init, topology, bridges, _taps(found))
     return LabSnapshot(
         name=place.name,
         scope=topology.scope.value,
@@ -68,20 +81,43 @@ def observe(place: Place) -> LabSnapshot:
                 interfaces=_interfaces(topology, node, found[node]),
             )
             for node in nodes
-        ],
+        ]
+        + [as_node(topology, machine) for machine in machines],
+        machines=machines,
         pending=pending(place),
     )
 
 
-def _read(place: Place, init: Client, nodes: Sequence[str]) -> dict[str, NamespaceSnapshot]:
-    """The namespaces of nodes, by node."""
+def _taps(namespaces: Mapping[str, NamespaceSnapshot]) -> dict[str, Counters]:
+    """What the taps in the lab's namespaces count, by name."""
+    return {
+        each.name: Counters(
+            frames_in=each.statistics.frames_in,
+            bytes_in=each.statistics.bytes_in,
+            frames_out=each.statistics.frames_out,
+            bytes_out=each.statistics.bytes_out,
+        )
+        for found in namespaces.values()
+        for each in found.interfaces
+        if each.kind == "tap"
+    }
+
+
+def _read(
+    place: Place, init: Client, nodes: Sequence[str], with_own: bool
+) -> dict[str, NamespaceSnapshot]:
+    """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's."""
     _, lab = init.call_for_descriptors("fetch", name="lab")
 
     def read() -> dict[str, NamespaceSnapshot]:
         site = Site(place.name, place.folder, init, scope_of(place.folder))
         try:
             site.find_networks(nodes)
-            return {node: read_node(site, node) for node in nodes}
+            found = {node: read_node(site, node) for node in nodes}
+            if with_own:
+                with Dumps() as dumps:
+                    found[_OWN] = read_namespace(dumps)
+            return found
         finally:
             site.close()
 

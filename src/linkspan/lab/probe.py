@@ -23,9 +23,9 @@ from typing import Final
 from linkspan.control.lines import Client
 from linkspan.engine.netlink import Netlink
 from linkspan.lab.find import Place
-from linkspan.lab.leases import leased_addresses
+from linkspan.lab.leases import leased_addresses, leases
 from linkspan.lab.observe import fetch_network, require_topology
-from linkspan.model.snapshot import Reach
+from linkspan.model.snapshot import LeaseSnapshot, Reach
 from linkspan.model.topology import HOST, Topology
 from linkspan.sandbox import holder
 from linkspan.sandbox.namespaces import close_all, inside
@@ -79,22 +79,30 @@ class Probe:
 def ping(place: Place, timeout: float = 1.0) -> list[Reach]:
     """Probe all pairs of nodes of a running lab; `timeout` is in seconds for each echo.
 
-    A node without an address can't be probed and can't probe: the result says so.
+    A node without an address can't be probed and can't probe: the result says so. A virtual machine
+    is probed and does not probe, since only its guest could.
     """
     topology = require_topology(place)
+    lent = [lease for lease in leases(place) if lease.node and topology.is_machine(lease.node)]
     with holder.connect(place.folder) as init:
         _, lab = init.call_for_descriptors("fetch", name="lab")
         try:
-            return run_inside(lab, lambda: _probe(init, topology, timeout))
+            return run_inside(lab, lambda: _probe(init, topology, lent, timeout))
         finally:
             close_all(lab)
 
 
-def _probe(init: Client, topology: Topology, timeout: float) -> list[Reach]:
+def _probe(
+    init: Client, topology: Topology, lent: Sequence[LeaseSnapshot], timeout: float
+) -> list[Reach]:
+    """`lent` are the leases of virtual machines, into which nobody can look."""
     owned = addresses(topology)
     for node, leased in leased_addresses(init, topology).items():
         owned[node] += leased
-    return _Prober(init, owned, timeout).run()
+    for lease in lent:
+        owned[str(lease.node)].append(lease.address)
+    sources = [node for node in owned if not topology.is_machine(node)]
+    return _Prober(init, owned, sources, timeout).run()
 
 
 def addresses(topology: Topology) -> dict[str, list[str]]:
@@ -115,6 +123,7 @@ def addresses(topology: Topology) -> dict[str, list[str]]:
 class _Prober:
     init: Client
     owned: dict[str, list[str]]
+    sources: list[str]
     timeout: float
     sockets: dict[tuple[str, int], socket.socket] = field(default_factory=dict)
     waiting: dict[int, Probe] = field(default_factory=dict)
@@ -123,7 +132,7 @@ class _Prober:
     def run(self) -> list[Reach]:
         raise_descriptor_limit()
         with contextlib.ExitStack() as stack:
-            networks = {node: fetch_network(self.init, node) for node in self.owned}
+            networks = {node: fetch_network(self.init, node) for node in self.sources}
             stack.callback(close_all, list(networks.values()))
             stack.callback(self.selector.close)
             for node, network in networks.items():
@@ -141,7 +150,7 @@ class _Prober:
 
     def _probes(self) -> Iterator[Probe]:
         number = 0
-        for source in self.owned:
+        for source in self.sources:
             for destination, targets in self.owned.items():
                 if source == destination:
                     continue

@@ -17,6 +17,7 @@ from linkspan.plan.current import kernel_bridges, stacks, steady
 from linkspan.plan.current_links import wires
 from linkspan.sandbox.namespaces import inside
 from linkspan.services.firewall import read_rules
+from linkspan.services.machines import read_machines
 from linkspan.services.running import read_services
 
 
@@ -42,6 +43,7 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *wires(site.lab, nodes),
             *stacks(nodes, time.time()),
             *read_services(site),
+            *read_machines(site.init),
         ]
     )
     return steady(observed, known)

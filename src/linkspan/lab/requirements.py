@@ -26,6 +26,7 @@ from linkspan.plan.services import SERVER
 from linkspan.services.nftables import require_nftables
 from linkspan.services.obstacles import obstacles
 from linkspan.services.programs import require_programs
+from linkspan.services.requirements import require_machines
 from linkspan.services.ruleset import table_name
 
 _IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
@@ -40,6 +41,7 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
     require_programs(wanted)
     if any(isinstance(key, RulesKey) for key in wanted):
         require_nftables()
+    require_machines(topology)
     if topology.scope is Scope.SANDBOX:
         return
     there = Records(place.folder).applied() if place.is_alive else {}

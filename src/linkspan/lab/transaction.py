@@ -39,6 +39,7 @@ from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.current import owned
 from linkspan.plan.difference import plan
+from linkspan.plan.machines import left_off
 from linkspan.sandbox.namespaces import close_all
 from linkspan.sandbox.worker import run_inside
 
@@ -58,6 +59,8 @@ class Transaction:
     """Whether there is nothing of the lab but its init process, which ends with us."""
     claimed: State = field(default_factory=dict, compare=False)
     """What is the lab's to change beside what it made: what network cards had that it takes."""
+    leave_off: bool = False
+    """Whether virtual machines that their guests switched off are as they should be."""
     progress: Progress | None = field(default=None, compare=False)
 
     def preview(self, desired: State) -> Plan:
@@ -94,6 +97,8 @@ class Transaction:
         if interrupted is not None:
             _remove_half_made(site, [dict(interrupted.before), dict(interrupted.after)])
         current: State = {} if self.is_new else self._current(site, desired)
+        if self.leave_off:
+            desired = left_off(desired, current)
         changes = plan(desired, current, records.applied())
         if not changes:
             return ()
@@ -173,6 +178,7 @@ def transaction(
     life: Life,
     progress: Progress | None = None,
     claimed: State | None = None,
+    leave_off: bool = False,
 ) -> Transaction:
     """A transaction on a living lab."""
     return Transaction(
@@ -183,5 +189,6 @@ def transaction(
         shlex.join(["linkspan", *sys.argv[1:]]),
         is_new=not life.was_alive and scope is Scope.SANDBOX,
         claimed=claimed or {},
+        leave_off=leave_off,
         progress=progress,
     )

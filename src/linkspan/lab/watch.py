@@ -59,7 +59,7 @@ def keep(
             with _listening(done.place) as notices:
                 is_alive = True
                 while is_alive:  # once before the first notice: what came before we listened
-                    done = up(file)
+                    done = up(file, terms=Terms(leave_off=True))
                     if done.plan:
                         report(done)
                     is_alive = _wait(notices)

@@ -23,6 +23,7 @@ from linkspan.errors import Fault, Mistake, Place
 from linkspan.model.bridge_options import BridgeOptions
 from linkspan.model.flaw import in_order, label, resembling
 from linkspan.model.link import END_PATTERN, WIRE_PATTERN, VethEnd, VethLink, parse_end, parse_wire
+from linkspan.model.machine import Disk, MachineFields
 from linkspan.model.port_options import PortOptions
 from linkspan.model.position import Path, YamlMapping, YamlScalar, YamlValue, locate
 from linkspan.model.readers import (
@@ -51,6 +52,7 @@ SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {
     NodePort: "bridge",
     StaticEntry: "port",
     UplinkPort: "interface",
+    Disk: "file",
 }
 """Values that may be written as the text of one of their fields."""
 
@@ -63,6 +65,7 @@ TEXT_FORMS: Final[dict[type[msgspec.Struct], tuple[str, Callable[[str], msgspec.
 _OPTIONS_IN_WORDS: Final[dict[type[msgspec.Struct], str]] = {
     BridgeOptions: "or an option of a bridge (docs/options.md)",
     PortOptions: "or an option of a port (docs/options.md)",
+    MachineFields: f"or of a virtual machine {', '.join(MachineFields.__struct_fields__)}",
 }
 
 _UNIONS: Final = (Union, types.UnionType)

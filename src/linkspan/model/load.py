@@ -13,6 +13,7 @@ from pathlib import Path as FilePath
 from linkspan.errors import Fault, Mistake
 from linkspan.model.convert import Conversion
 from linkspan.model.flaw import in_order
+from linkspan.model.paths import with_whole_paths
 from linkspan.model.position import locate
 from linkspan.model.topology import Topology
 from linkspan.model.validate import validate
@@ -21,8 +22,11 @@ from linkspan.model.yaml_text import read_text
 
 
 def load(path: FilePath) -> Topology:
-    """Read a lab from a file. Raises Mistake with all faults, ordered by place."""
-    return loads(read_text(path), str(path))
+    """Read a lab from a file; names of files in it are relative to its folder.
+
+    Raises Mistake with all faults, ordered by place.
+    """
+    return with_whole_paths(loads(read_text(path), str(path)), path.parent)
 
 
 def loads(text: str, file: str) -> Topology:

@@ -20,6 +20,7 @@ import msgspec
 from linkspan.model.convert import SHORT_FORMS, TEXT_FORMS, field_readers, kinds_of, own_first
 from linkspan.model.dhcp import Dhcp, Dns
 from linkspan.model.link import VethEnd, VethLink
+from linkspan.model.machine import Disk
 from linkspan.model.network import NodeRoute
 from linkspan.model.options_page import options_page
 from linkspan.model.topology import (
@@ -45,6 +46,7 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),
     (Node, "A node", "`nodes: {NAME: …}`"),
     (NodeRoute, "A route", "`nodes: {NODE: {routes: [ … ]}}`"),
+    (Disk, "A disk", "`nodes: {NODE: {disk: …}}`"),
     (NodePort, "An interface of a node", "`nodes: {NODE: {ports: {NAME: …}}}`"),
     (VethLink, "A wire", "`links: [{kind: veth, …}]`"),
     (VethEnd, "An end of a wire", "`links: [{kind: veth, ends: […]}]`"),

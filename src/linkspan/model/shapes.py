@@ -31,6 +31,7 @@ Address: TypeAlias = IPv4Address | IPv6Address
 
 _LAB = re.compile("[a-z0-9][a-z0-9-]{0,30}")
 _NODE = re.compile("[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+_MEMORY = re.compile("[1-9][0-9]{0,6}[MG]")
 _PREFIX = re.compile("[0-9]{1,3}")
 
 
@@ -307,6 +308,37 @@ def multicast(text: str) -> str:
     return str(found)
 
 
+def file_name(text: str) -> str:
+    """The name of a file of this machine; whether it is there shows when it is needed."""
+    if not text:
+        raise UnfitError("is empty", "a path such as images/guest.qcow2", "name the file")
+    if not text.isprintable():
+        raise UnfitError(
+            "is not the name of a file", "a path such as images/guest.qcow2", "correct the path"
+        )
+    return text
+
+
+def line(text: str) -> str:
+    """One line of text, which may be empty."""
+    if not text.isprintable():
+        raise UnfitError(
+            "is not one line of text", "a text without control characters", "remove them"
+        )
+    return text
+
+
+def memory(text: str) -> str:
+    """An amount of memory: a whole number of MiB or GiB."""
+    if not _MEMORY.fullmatch(text):
+        raise UnfitError(
+            "is not an amount of memory",
+            "a whole number and M or G, such as 256M or 2G",
+            "write for instance 256M",
+        )
+    return text
+
+
 SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "lab": lab_name,
     "node": node_name,
@@ -328,4 +360,7 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "setting-text": setting_text,
     "network": network,
     "publish": publish,
+    "file": file_name,
+    "line": line,
+    "memory": memory,
 }

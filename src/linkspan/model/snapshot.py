@@ -88,7 +88,7 @@ class InterfaceSnapshot(msgspec.Struct, frozen=True):
 
 
 class NodeSnapshot(msgspec.Struct, frozen=True):
-    """One node: the host or a container."""
+    """One node. The addresses of a vm are those that the file says, since nobody can look."""
 
     name: str
     kind: str
@@ -105,6 +105,43 @@ class Pending(msgspec.Struct, frozen=True):
     """Whether somebody takes it back when nobody confirms it."""
 
 
+class MachinePortSnapshot(msgspec.Struct, frozen=True):
+    """One port of a virtual machine, from QEMU's descriptor to the bridge's port."""
+
+    interface: str
+    mac: str
+    descriptor: int | None
+    """Of QEMU's process: of /dev/net/tun, or of one of a pair of sockets; None when it has none."""
+    tap: str | None
+    """The tap that the descriptor stands for, as /proc shows it; None for a socket."""
+    bridge: str
+    port: str
+    number: int | None
+    """The bridge's port; None when the bridge has none of that name."""
+    machine: Counters | None
+    """The tap's own: `in` is what QEMU wrote into it, `out` what QEMU got or could have got; None
+    for a socket, which counts nothing."""
+    counters: Counters
+    """The bridge's port's: of our switch, its own; of a bridge of the kernel, those of the tap."""
+
+
+class MachineSnapshot(msgspec.Struct, frozen=True):
+    """One virtual machine."""
+
+    node: str
+    state: str
+    """running, or what QEMU says else of itself (paused, guest-panicked); off, when the guest
+    switched it off; or how QEMU ended."""
+    pid: int
+    """QEMU's process, as numbered where linkspan was called; 0 when there is none."""
+    accelerator: str
+    """kvm or tcg."""
+    memory: int
+    """MiB."""
+    cpus: int
+    ports: list[MachinePortSnapshot]
+
+
 class LabSnapshot(msgspec.Struct, frozen=True):
     """Everything that one lab consists of at one moment."""
 
@@ -116,6 +153,7 @@ class LabSnapshot(msgspec.Struct, frozen=True):
     """Seconds since 1970-01-01 UTC at which the lab was brought up."""
     bridges: list[BridgeSnapshot]
     nodes: list[NodeSnapshot]
+    machines: list[MachineSnapshot] = []
     pending: Pending | None = None
     """A change that was broken off or waits to be confirmed."""
 

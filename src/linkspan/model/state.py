@@ -92,9 +92,35 @@ class Port(Value, frozen=True):
     bridge: str
     engine: str
     mac: str
-    """Of the node's interface."""
+    """Of the node's interface; a machine's is its own (`Machine.ports`)."""
     mtu: int
+    kind: str = "interface"
+    """What is at the node's end: an interface in its namespace; or a machine, which has none."""
     options: Options = {}
+
+
+class MachineKey(Key, frozen=True):
+    """A virtual machine: a process of QEMU that has the tap or socket of each of its ports."""
+
+    node: str
+
+
+class Machine(Value, frozen=True):
+    memory: int
+    """MiB."""
+    cpus: int
+    ports: tuple[tuple[str, str, int], ...]
+    """Name, MAC and MTU of each, in order."""
+    kernel: str | None = None
+    initrd: str | None = None
+    append: str | None = None
+    disk: str | None = None
+    disk_format: str = "raw"
+    snapshot: bool = False
+    shutdown: int = 10
+    """Seconds that the guest gets when the power button is pressed."""
+    power: bool = True
+    """Whether it runs; a guest that powers itself off stays off."""
 
 
 class SocketKey(Key, frozen=True):
@@ -233,6 +259,7 @@ AnyKey: TypeAlias = (
     | UplinkKey
     | VethKey
     | VxlanKey
+    | MachineKey
     | EntryKey
     | AddressKey
     | UpKey
@@ -249,6 +276,7 @@ AnyValue: TypeAlias = (
     | Uplink
     | Veth
     | Vxlan
+    | Machine
     | Entry
     | Address
     | Up
@@ -266,6 +294,11 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
     match key, state[key]:
         case BridgeKey(), Bridge(node=node):
             return (NodeKey(node),)
+        case PortKey(), Port(bridge=name, kind="machine"):
+            return (BridgeKey(name),)
+        case MachineKey(node=node), Machine(ports=ports):
+            own = (PortKey(node, interface) for interface, _, _ in ports)
+            return tuple(port for port in own if port in state)
         case PortKey(node=node), Port(bridge=name):
             return (NodeKey(node), BridgeKey(name))
         case UplinkKey(node=node, interface=interface), Uplink(bridge=name):

@@ -23,6 +23,7 @@ from linkspan.model.base import Engine, Value
 from linkspan.model.bridge_options import BridgeOptions
 from linkspan.model.dhcp import BY_DHCP, Dhcp, Dns
 from linkspan.model.link import AnyLink, VethEnd, VethLink
+from linkspan.model.machine import MachineFields
 from linkspan.model.network import Forward, NodeRoute
 from linkspan.model.port_options import PortOptions
 from linkspan.model.publish import PublishText
@@ -67,6 +68,7 @@ class NodeKind(enum.Enum):
 
     CONTAINER = "container"
     HOST = "host"
+    VM = "vm"
 
 
 class SocketKind(enum.Enum):
@@ -111,7 +113,7 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
         Meta(
             description="IPv4 and IPv6 addresses of the interface, each with its prefix length; "
             "`dhcp` has the network give it some: by DHCP, and in IPv6 also by router "
-            "advertisement."
+            "advertisement. A `vm` sets them itself: these are the ones that it is known by."
         ),
     ] = ()
     mac: Annotated[
@@ -230,12 +232,15 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
     ] = {}
 
 
-class Node(Value, frozen=True, kw_only=True):
-    """A network namespace with a stack of its own."""
+class Node(MachineFields, frozen=True, kw_only=True):
+    """A network namespace with a stack of its own, or a virtual machine."""
 
     kind: Annotated[
         NodeKind,
-        Meta(description="`container`, or `host`, which may carry bridges of its own."),
+        Meta(
+            description="`container`; `host`, which may carry bridges of its own; or `vm`, a "
+            "virtual machine of QEMU."
+        ),
     ] = NodeKind.CONTAINER
     ports: Annotated[
         dict[InterfaceName, NodePort],
@@ -322,6 +327,10 @@ class Topology(Value, frozen=True, kw_only=True):
         for name, bridge in self.bridges.items():
             if bridge.uplink is not None:
                 yield name, bridge, bridge.uplink
+
+    def is_machine(self, node: str) -> bool:
+        """Whether a node is a virtual machine, which has no namespace."""
+        return node in self.nodes and self.nodes[node].kind is NodeKind.VM
 
     def mtu_of(self, port: NodePort) -> int:
         """The MTU of an interface in bytes: its own, or that of its bridge."""

@@ -17,6 +17,7 @@ from linkspan.model.validate_addresses import addresses, gateways, macs
 from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
 from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_links import interfaces_of_links, settings, wires
+from linkspan.model.validate_machines import machines, machines_on_wires
 from linkspan.model.validate_networks import forwards, published, router_settings, routes
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 from linkspan.model.validate_uplinks import uplinks
@@ -71,7 +72,8 @@ def _references(topology: Topology) -> Iterator[Flaw]:
         elif carrier is not None and carrier.kind is not NodeKind.HOST and bridge.node != HOST:
             yield Flaw(
                 path,
-                f"{label(path[:2])}: {brief(bridge.node)} is a container and carries no bridges",
+                f"{label(path[:2])}: {brief(bridge.node)} is a {carrier.kind.value} and carries no "
+                "bridges",
                 expected="host, or a node of kind host",
                 next_step=f"write `kind: host` at node {brief(bridge.node)}",
                 needs=(("nodes", bridge.node, "kind"),),
@@ -176,4 +178,6 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     interfaces_of_links,
     settings,
     uplinks,
+    machines,
+    machines_on_wires,
 )

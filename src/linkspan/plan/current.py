@@ -31,6 +31,7 @@ from linkspan.model.state import (
     BridgeKey,
     Entry,
     EntryKey,
+    MachineKey,
     NodeKey,
     Options,
     Port,
@@ -50,7 +51,17 @@ from linkspan.model.state import (
 )
 from linkspan.plan.current_links import Fact, is_wires_end, kernel_tunnel
 
-MARKED = (NodeKey, BridgeKey, PortKey, SocketKey, VethKey, VxlanKey, RulesKey, ServiceKey)
+MARKED = (
+    NodeKey,
+    BridgeKey,
+    PortKey,
+    SocketKey,
+    VethKey,
+    VxlanKey,
+    RulesKey,
+    ServiceKey,
+    MachineKey,
+)
 """Kinds of things that can't be anybody else's when they are found in a lab."""
 
 AUTOMATIC = ("kernel", "redirect", "ra")
@@ -242,7 +253,7 @@ def is_bridges_end(interface: Interface) -> bool:
         return False
     node, dot, name = interface.mark.id.partition(".")
     return node.startswith("~") or (
-        interface.kind == "veth" and dot != "" and interface.name != name
+        interface.kind in ("veth", "tap") and dot != "" and interface.name != name
     )
 
 
@@ -251,6 +262,20 @@ def _kernel_port(interface: Interface, nodes: Mapping[str, NamespaceSnapshot]) -
     if interface.mark is None or not is_bridges_end(interface):
         return
     node, _, name = interface.mark.id.partition(".")
+    if interface.kind == "tap":
+        if node not in nodes and not node.startswith("~"):  # a machine has no namespace
+            yield (
+                PortKey(node, name),
+                Port(
+                    bridge=interface.master_name or "",
+                    engine="kernel",
+                    mac="",
+                    mtu=interface.mtu,
+                    kind="machine",
+                    options=dict(interface.port_options or {}),
+                ),
+            )
+        return
     if node not in nodes:
         return
     far = nodes[node].interface(name)

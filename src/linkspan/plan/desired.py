@@ -34,6 +34,7 @@ from linkspan.model.state import (
 from linkspan.model.topology import HOST, Scope, Topology
 from linkspan.plan.desired_links import Fact, links
 from linkspan.plan.forwarding import forwarding
+from linkspan.plan.machines import machines
 from linkspan.plan.routing import routes
 from linkspan.plan.services import services
 from linkspan.plan.uplink import declared, with_uplink
@@ -57,6 +58,7 @@ def desired(topology: Topology) -> State:
             *_addresses(whole),
             *routes(whole),
             *services(whole),
+            *machines(whole),
         ]
     )
     for name, bridge, uplink in topology.uplinks() if topology.scope is Scope.SANDBOX else ():
@@ -68,6 +70,8 @@ def desired(topology: Topology) -> State:
 def _nodes(topology: Topology) -> Iterator[Fact]:
     yield NodeKey(HOST), Node(kind="host")
     for name, node in topology.nodes.items():
+        if topology.is_machine(name):
+            continue
         yield NodeKey(name), Node(kind=node.kind.value)
         for setting, value in node.sysctls.items():
             yield SettingKey(name, setting_path(setting)), Setting(text=str(value))
@@ -101,8 +105,9 @@ def _ports(topology: Topology) -> Iterator[Fact]:
             Port(
                 bridge=port.bridge,
                 engine=topology.bridges[port.bridge].engine.value,
-                mac=str(port.mac),
+                mac="" if topology.is_machine(node) else str(port.mac),
                 mtu=topology.mtu_of(port),
+                kind="machine" if topology.is_machine(node) else "interface",
                 options=options_of(port),
             ),
         )
@@ -120,6 +125,8 @@ def _addresses(topology: Topology) -> Iterator[Fact]:
             yield AddressKey(bridge.node, name, address), Address()
         yield UpKey(bridge.node, name), Up(up=bridge.up)
     for node, interface, addresses in topology.stations():
+        if topology.is_machine(node):
+            continue
         for address in addresses:
             yield AddressKey(node, interface, address), Address()
         yield UpKey(node, interface), Up(up=True)

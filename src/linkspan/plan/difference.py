@@ -36,6 +36,8 @@ from linkspan.model.state import (
     Bridge,
     BridgeKey,
     EntryKey,
+    Machine,
+    MachineKey,
     Node,
     NodeKey,
     Port,
@@ -76,16 +78,18 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     UpKey,
     RouteKey,
     ServiceKey,
+    MachineKey,
 )
 RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""
 
 _GO_WITH_OTHERS: Final = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey)
+_DISK: Final = ("disk", "disk_format", "snapshot")
 
 MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Node: ("kind",),
     Bridge: ("node", "engine", "cache"),
-    Port: ("engine",),
+    Port: ("engine", "kind"),
     Uplink: ("engine",),
     Socket: ("kind",),
     Veth: ("peer_node", "peer_interface"),
@@ -93,6 +97,7 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
         *("engine", "vni", "remotes", "group", "interface"),
         *("local", "port", "learn_remotes"),
     ),
+    Machine: ("memory", "cpus", "ports", "kernel", "initrd", "append", *_DISK),
 }
 """Fields that can't be changed: a thing with another value there has to be made anew."""
 

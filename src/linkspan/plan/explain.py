@@ -20,6 +20,8 @@ from linkspan.model.state import (
     Bridge,
     BridgeKey,
     EntryKey,
+    Machine,
+    MachineKey,
     Node,
     NodeKey,
     Options,
@@ -90,6 +92,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "make the tunnel {name}, a port of {bridge}: VXLAN {vni} to {far}",
         "remove the tunnel {name} from {bridge}",
     ),
+    MachineKey: Wording(
+        "{node}",
+        "start the virtual machine {node}",
+        "shut down the virtual machine {node}",
+    ),
     EntryKey: Wording(
         "entry {mac} of {bridge}",
         "add {mac} at {port} to the FDB of {bridge}",
@@ -130,6 +137,8 @@ def explain(key: AnyKey, before: AnyValue | None, after: AnyValue | None) -> str
         return wording.remove.format_map(fields)
     if isinstance(key, UpKey | SettingKey):
         return wording.add.format_map(fields)
+    if isinstance(before, Machine) and isinstance(after, Machine) and before.power != after.power:
+        return (wording.add if after.power else wording.remove).format_map(fields)
     if isinstance(key, RouteKey) and (way := _fields(key, before)["way"]) != fields["way"]:
         return f"{wording.add.format_map(fields)} instead of {way}"
     changed = "; ".join(_differences(before, after))

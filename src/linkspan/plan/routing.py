@@ -26,9 +26,11 @@ Fact: TypeAlias = tuple[RouteKey, Route]
 
 
 def routes(topology: Topology) -> Iterator[Fact]:
-    """The routes of all nodes."""
+    """The routes of all nodes but virtual machines, whose guests set their own."""
     stations = topology.stations_by_node()
     for name, node in topology.nodes.items():
+        if node.kind is NodeKind.VM:
+            continue
         interfaces = {
             **{own: each.address for own, each in topology.bridges.items() if each.node == name},
             **dict(stations.get(name, [])),
@@ -53,7 +55,7 @@ def gateways(topology: Topology, node: Node) -> tuple[str, ...]:
         for route in node.routes
         if route.destination in DEFAULT_ROUTES.values()
     }
-    if node.kind is NodeKind.CONTAINER:
+    if node.kind is not NodeKind.HOST:
         for port in node.ports.values():
             for version, gateway in _understood(topology, port):
                 if version not in known:

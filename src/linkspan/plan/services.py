@@ -47,7 +47,7 @@ def services(topology: Topology) -> Iterator[tuple[ServiceKey, Service]]:
                 Service(text=dnsmasq(topology, name)),
             )
     for node, interface, port in topology.node_ports():
-        if port.asks:
+        if port.asks and not topology.is_machine(node):
             yield ServiceKey(CLIENT, node, interface), _client(topology, node, interface, port)
 
 

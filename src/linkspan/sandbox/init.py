@@ -13,9 +13,10 @@ What it does is little, so that it has no reason to fail:
 hold NAME       keep the descriptors that come with the request
 fetch NAME      give out duplicates of them (to enter a node, say)
 drop NAME       close them
-run NAME        start a service and start it again whenever it ends; the descriptors it names in
-                `give` are inherited, so a switch that was killed finds its taps as they were,
-                with what has queued up in them (`sandbox.services`)
+run NAME        start a service and start it again whenever it ends, unless it is to run
+                `once`; the descriptors it names in `give` are inherited, so a switch that was
+                killed finds its taps as they were, with what has queued up in them
+                (`sandbox.services`)
 configure       change what the next processes of services find, of several at once or of none
 configuration   what the next process of a service finds
 stop NAME       end a service

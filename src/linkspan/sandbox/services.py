@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from linkspan.control.lines import RequestError, Value
+from linkspan.sandbox.syscalls import set_carrier
 
 FRESH_SECONDS: Final = 2.0
 """A service that lived shorter than this is started again with a growing delay."""
@@ -40,6 +41,10 @@ class Service:
     arguments: list[str]
     give: list[str]
     configuration: dict[str, Any]
+    once: bool = False
+    """Whether it is left alone when it ends: a virtual machine's guest may have switched it off."""
+    ended: str = ""
+    """How it ended, of one that is left alone."""
     process: int = 0
     starts: int = 0
     started: float = 0.0
@@ -66,6 +71,7 @@ class Services:
             [str(argument) for argument in request["arguments"]],
             _names(request.get("give", [])),
             dict(request.get("configuration", {})),
+            once=bool(request.get("once")),
         )
         self._services[name] = service
         self._start(service)
@@ -92,6 +98,7 @@ class Services:
         service = self._services.pop(request["name"], None)
         if service is not None and service.process:
             _end(service.process)
+            self._plug(service, on=False)
         return {}
 
     def _find(self, name: str) -> str:
@@ -100,9 +107,13 @@ class Services:
         return name
 
     def status(self) -> Value:
-        """Process and number of starts of each service."""
+        """Process and number of starts of each service, and how one ended that is left alone."""
         return {
-            service.name: {"pid": service.process, "starts": service.starts}
+            service.name: {
+                "pid": service.process,
+                "starts": service.starts,
+                "ended": service.ended,
+            }
             for service in self._services.values()
         }
 
@@ -122,6 +133,7 @@ class Services:
         os.close(configuration)
         service.process = process
         service.starts += 1
+        self._plug(service, on=True)
         service.started = time.monotonic()
         service.due = None
         log(f"{service.name}: process {process}, start {service.starts}")
@@ -154,10 +166,24 @@ class Services:
     def _ended(self, service: Service, status: int) -> None:
         log(f"{service.name}: process {service.process} ended, {_how(status)}")
         service.process = 0
+        if service.once:
+            service.ended = _how(status)
+            self._plug(service, on=False)
+            return
         lived = time.monotonic() - service.started
         service.delay = min(LONGEST_DELAY, service.delay * 2 + 0.1) if lived < FRESH_SECONDS else 0
         # The first quick end is started again at once: it may have been killed by hand.
         service.due = time.monotonic() + (service.delay if service.delay > 0.1 else 0.0)
+
+    def _plug(self, service: Service, on: bool) -> None:
+        """Let the taps of a machine have a carrier or none, as a cable has none when what is at its
+        end is off; the bridge then forgets who was there.
+        """
+        if service.once:
+            for name in service.give:
+                for descriptor in self._held.get(name, ()):
+                    with contextlib.suppress(OSError):  # it is no tap
+                        set_carrier(descriptor, on)
 
     def start_due(self) -> float | None:
         """Start services whose time has come; seconds until the next one, None if none waits."""

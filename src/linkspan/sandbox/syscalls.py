@@ -6,9 +6,11 @@ Sources: unshare(2), setns(2), mount(2), prctl(2) and their constants in include
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import os
 import resource
 import signal
+import struct
 from typing import Final
 
 CLONE_NEWNS: Final = 0x00020000
@@ -23,6 +25,8 @@ MS_NOEXEC: Final = 0x8
 MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
+
+_TUNSETCARRIER: Final = 0x400454E2
 
 _PR_SET_PDEATHSIG, _PR_SET_NAME = 1, 15
 
@@ -67,6 +71,13 @@ def end_with_parent() -> None:
     entering a user namespace, undoes it (prctl(2), PR_SET_PDEATHSIG).
     """
     _check(_libc.prctl(_PR_SET_PDEATHSIG, int(signal.SIGKILL), 0, 0, 0), "prctl")
+
+
+def set_carrier(tap: int, on: bool) -> None:
+    """Let a tap have a carrier or none (drivers/net/tun.c, `tun_net_change_carrier`). Raises
+    OSError, also when it is no tap.
+    """
+    fcntl.ioctl(tap, _TUNSETCARRIER, struct.pack("i", on))
 
 
 def raise_descriptor_limit() -> None:

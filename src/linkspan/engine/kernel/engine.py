@@ -15,11 +15,12 @@ carried out again, or taken back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Final
 
 from linkspan.engine.kernel.links import Link, look
+from linkspan.engine.kernel.machine_ports import add_machine_port, find_machine_port
 from linkspan.engine.kernel.messages import (
     add_bridge,
     add_port,
@@ -33,7 +34,8 @@ from linkspan.engine.kernel.messages import (
 )
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_left, remove_unfinished
 from linkspan.engine.kernel.tunnels import make_tunnel, remove_tunnel
-from linkspan.engine.netlink import Netlink, set_link, without_ipv6_address
+from linkspan.engine.machine_ends import MACHINE, drop_end
+from linkspan.engine.netlink import Netlink, delete_link, set_link, without_ipv6_address
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
@@ -65,15 +67,21 @@ class KernelEngine:
     """Bridges of the kernel, their ports and their FDB, within one lab.
 
     `places` says on which node each kernel bridge is, or is to be; `names` how the bridge's end of
-    each node's interface is to be called (`model.names.switch_side_names`).
+    each node's interface is to be called (`model.names.switch_side_names`), `machines` which of
+    these are ports of virtual machines.
     """
 
     def __init__(
-        self, site: Site, places: Mapping[str, str], names: Mapping[tuple[str, str], str]
+        self,
+        site: Site,
+        places: Mapping[str, str],
+        names: Mapping[tuple[str, str], str],
+        machines: Collection[tuple[str, str]] = (),
     ) -> None:
         self._site = site
         self._places = dict(places)
         self._names = names
+        self._machines = frozenset(machines)
 
     def carry_out(self, change: Change) -> None:
         """Carry out a change of a bridge, a port, an uplink or an FDB entry.
@@ -130,8 +138,14 @@ class KernelEngine:
     def _add_port(self, key: PortKey, wanted: Port) -> None:
         netlink, bridge = self._find_bridge(wanted.bridge)
         name = self._names[key.node, key.interface]
-        network = self._site.network(key.node)
         mark = self._mark_of(key)
+        if wanted.kind == MACHINE:
+            add_machine_port(
+                self._site, key, self._places[wanted.bridge], name, mark, bridge, wanted.mtu
+            )
+            self._set_port(wanted.bridge, name, changed(OptionScope.PORT, {}, wanted.options))
+            return
+        network = self._site.network(key.node)
         far = self._site.netlink(key.node)
         remove_unfinished(far, key.interface, Recipe(mark, "veth", wanted.mac))
         remove_left(netlink, name, mark)
@@ -156,7 +170,7 @@ class KernelEngine:
         if before.mtu != after.mtu:
             netlink.run([set_link(near.name, mtu=after.mtu)])
             keep_from_addresses(netlink, near.name)
-        if (before.mtu, before.mac) != (after.mtu, after.mac):
+        if after.kind != MACHINE and (before.mtu, before.mac) != (after.mtu, after.mac):
             far = self._site.netlink(key.node)
             far.run([set_link(key.interface, mac=after.mac, mtu=after.mtu)])
 
@@ -174,6 +188,12 @@ class KernelEngine:
         return target
 
     def _delete_port(self, key: PortKey, before: Port) -> None:
+        if before.kind == MACHINE:
+            with contextlib.suppress(Refusal):  # it has gone
+                place, near = self._tap(key)
+                self._site.netlink(place).run([delete_link(near.name)])
+            drop_end(self._site, key)
+            return
         recipe = Recipe(self._mark_of(key), "veth", before.mac)
         delete(self._site.netlink(key.node), key.interface, recipe)
 
@@ -254,6 +274,8 @@ class KernelEngine:
         other hands took it out or a move was broken off, that of any other. Raises Refusal.
         """
         mark = self._mark_of(key)
+        if (key.node, key.interface) in self._machines:
+            return self._tap(key)
         far = owned(look(self._site.netlink(key.node), key.interface), key.interface, mark)
         first = [self._places[bridge]] if bridge in self._places else []
         for place in dict.fromkeys([*first, *self._places.values()]):
@@ -263,6 +285,11 @@ class KernelEngine:
             if (near.alias, near.kind) == (str(mark), "veth"):
                 return place, near
         raise Refusal(f"the bridge's end of {mark.id} is not there any more")
+
+    def _tap(self, key: PortKey) -> tuple[str, Link]:
+        """The tap of a virtual machine's port, and the node that it lies on. Raises Refusal."""
+        name = self._names[key.node, key.interface]
+        return find_machine_port(self._site, self._places.values(), name, self._mark_of(key))
 
     def _device(self, bridge: str, port: str) -> Link:
         """The interface that is a bridge's port: of a node's interface, or an uplink. Raises

@@ -32,7 +32,7 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     number: int
     name: str
     kind: str
-    """tap, veth, packet (a NIC), stream, dgram or vxlan."""
+    """tap, veth, packet (a NIC), stream, dgram or vxlan; machine: a tap that QEMU has open."""
     mac: str | None
     """MAC address of the interface that is the port; a socket has none."""
     node: str | None
@@ -43,6 +43,8 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     to_peer: bool = False
     """Whether the kernel may put frames straight in at that device's far end: it is a veth whose
     far end is in another namespace (`bpf_redirect_peer`)."""
+    machine: bool = False
+    """Whether the node is a virtual machine, which has no namespace."""
     uplink: bool = False
     """Whether the interface was there before linkspan came."""
     made_qdisc: bool = False

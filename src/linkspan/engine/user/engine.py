@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
+from linkspan.engine.machine_ends import drop_end
 from linkspan.engine.netlink import set_link
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import PortConfiguration, VxlanConfiguration
@@ -145,6 +146,9 @@ class UserEngine:
                     self._uplinks.release(switch, port)
             nears = [self._near_of(port) for port in switch.configuration.ports]
             files = [self._file(name, port) for port in switch.configuration.ports]
+            for port in switch.configuration.ports:
+                if port.machine:
+                    drop_end(self._site, PortKey(str(port.node), str(port.interface)))
             self._switches.end(name)
             self._interfaces.delete_near(nears)
             for file in files:

@@ -21,6 +21,7 @@ from typing import Final
 
 from linkspan.engine.kernel.engine import keep_from_addresses
 from linkspan.engine.kernel.links import Link, look
+from linkspan.engine.machine_ends import make_tap
 from linkspan.engine.netlink import Netlink, add_veth, delete_group, delete_link, set_link
 from linkspan.engine.site import Site
 from linkspan.engine.user.devices import open_tap
@@ -69,6 +70,18 @@ class Interfaces:
             raise
         return descriptor
 
+    def machine_tap(self, mtu: int, identity: str, near: str) -> int:
+        """A tap for a machine, beside the switch's ends; returns its descriptor. It is down."""
+        descriptor = make_tap(near)
+        try:
+            alias = self.mark(OF_SWITCH + identity)
+            self._site.own.run([set_link(near, mtu=mtu, alias=alias)])
+            keep_from_addresses(self._site.own, near)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
+
     def veth(self, node: str, interface: str, mac: str, mtu: int, identity: str, near: str) -> None:
         """A veth pair between a node and the switch; neither end is up."""
         own = self._site.own
@@ -77,16 +90,28 @@ class Interfaces:
         own.run([set_link(near, mtu=mtu, alias=self.mark(OF_SWITCH + identity))])
         self._site.netlink(node).run([set_link(interface, mtu=mtu, alias=self.mark(identity))])
 
+    def change_near(self, near: str, mtu: int) -> None:
+        """Another MTU of what the switch has of a port, if it is an interface."""
+        if look(self._site.own, near) is not None:
+            self._site.own.run([set_link(near, mtu=mtu)])
+
     def change(self, node: str, interface: str, near: str, mac: str, mtu: int) -> None:
         """Another MAC address or MTU, also of the switch's end, if there is one."""
         self._site.netlink(node).run([set_link(interface, mac=mac, mtu=mtu)])
-        if look(self._site.own, near) is not None:
-            self._site.own.run([set_link(near, mtu=mtu)])
+        self.change_near(near, mtu)
 
     def clear(self, node: str, interface: str, identity: str, near: str) -> None:
         """Remove what is left of an interface of ours that is to be made. Raises Refusal when the
         switch's end would take the name of somebody else's interface.
         """
+        self.clear_near(identity, near)
+        netlink = self._site.netlink(node)
+        far = look(netlink, interface)
+        if far is not None and far.alias == self.mark(identity):
+            delete_all(netlink, [interface])
+
+    def clear_near(self, identity: str, near: str) -> None:
+        """Remove what is left of a switch's end that is to be made. Raises Refusal as above."""
         left = look(self._site.own, near)
         if left is not None:
             if left.alias not in (None, self.mark(OF_SWITCH + identity)) or self._is_foreign(left):
@@ -95,10 +120,6 @@ class Interfaces:
                     f" found {left.alias or 'none'}"
                 )
             delete_all(self._site.own, [near])
-        netlink = self._site.netlink(node)
-        far = look(netlink, interface)
-        if far is not None and far.alias == self.mark(identity):
-            delete_all(netlink, [interface])
 
     def _is_foreign(self, link: Link) -> bool:
         """Whether an interface without a mark is not one of ours, made and not marked any more

@@ -41,7 +41,7 @@ class ServedDevices:
         self._numbers = BpfMap(numbers, 4, 4)
         self._upcall_name = upcall_name
 
-    def add_veth(self, number: int, name: str, to_peer: bool = True) -> int:
+    def add_device(self, number: int, name: str, to_peer: bool = True) -> int:
         """Let the program serve a port; returns its ifindex."""
         with Netlink() as netlink:
             index = netlink.index(name)

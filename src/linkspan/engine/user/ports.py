@@ -8,7 +8,8 @@ not taken is the port's drop, with a `Reason`.
 tap       passes frames as they are; both words are bare system calls
 packet    puts a VLAN tag back that the kernel keeps beside the frame (PACKET_AUXDATA)
 stream    QEMU's `-netdev stream`: four bytes of length, most significant first, then the frame
-dgram     QEMU's `-netdev dgram`: a frame a datagram, sent to whoever sent last
+dgram     QEMU's `-netdev dgram`: a frame a datagram, sent to whoever sent last, or to the other
+          socket of a pair
 
 A socket peer has no offloads: frames to it are segmented and their checksums filled in here.
 """
@@ -129,7 +130,7 @@ class DatagramPort(Port):
         self._sock = socket.socket(fileno=descriptor)
         self._peer: str | bytes | None = None
         self.read = self._read
-        self.write = self._write
+        self.write = self._write_to_pair if _is_paired(self._sock) else self._write
 
     def _read(self) -> bytes:
         frame, peer = self._sock.recvfrom(LARGEST_READ)
@@ -143,8 +144,21 @@ class DatagramPort(Port):
         for segment in complete_frames(frame):
             self._sock.sendto(segment, self._peer)
 
+    def _write_to_pair(self, frame: bytes) -> None:
+        for segment in complete_frames(frame):
+            self._sock.send(segment)
+
     def close(self) -> None:
         self._sock.close()
+
+
+def _is_paired(sock: socket.socket) -> bool:
+    """Whether a socket has a peer for good: it is one of a pair."""
+    try:
+        sock.getpeername()
+    except OSError:
+        return False
+    return True
 
 
 class StreamPort(Port):

@@ -22,9 +22,11 @@ from typing import Any, TypeAlias
 import msgspec
 
 from linkspan.control.lines import Client, Unanswered
+from linkspan.engine.kernel.links import look
+from linkspan.engine.machine_ends import MACHINE
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import OFF_BY_FILE, PortConfiguration, SwitchConfiguration
-from linkspan.engine.user.interfaces import OF_SWITCH
+from linkspan.engine.user.interfaces import OF_SWITCH, near_name
 from linkspan.engine.user.options import sparse_bridge_options, sparse_port_options
 from linkspan.engine.user.switches import configurations
 from linkspan.model.host_snapshot import NamespaceSnapshot
@@ -47,6 +49,7 @@ from linkspan.model.state import (
     Vxlan,
     VxlanKey,
 )
+from linkspan.plan.current import is_bridges_end
 from linkspan.sandbox.state import bridge_socket
 from linkspan.types import HOST_PORT
 
@@ -65,7 +68,20 @@ def read_user(site: Site, nodes: Nodes) -> Iterator[Fact]:
     was read of its nodes' namespaces. Raises Refusal when a switch does not answer.
     """
     configured = list(configurations(site))
-    return facts(site.lab, nodes, [(each, _ask(site, each.name)) for each in configured])
+    pairs = [(each, _ask(site, each.name)) for each in configured]
+    return facts(site.lab, nodes, pairs, _machine_taps(site, configured))
+
+
+def _machine_taps(site: Site, configured: Iterable[SwitchConfiguration]) -> dict[str, int]:
+    """The taps of virtual machines that there are: their MTU by the name of the port."""
+    found = {}
+    for port in (port for each in configured for port in each.ports):
+        if port.machine and port.kind != "dgram":
+            near = near_name(site.lab, "port", str(port.node), str(port.interface))
+            tap = look(site.own, near)
+            if tap is not None and tap.alias == str(Mark(site.lab, OF_SWITCH + port.name)):
+                found[port.name] = tap.mtu
+    return found
 
 
 def _ask(site: Site, bridge: str) -> BridgeSnapshot:
@@ -83,9 +99,13 @@ def _ask_once(site: Site, bridge: str) -> BridgeSnapshot:
 
 
 def facts(
-    lab: str, nodes: Nodes, bridges: Iterable[tuple[SwitchConfiguration, BridgeSnapshot]]
+    lab: str,
+    nodes: Nodes,
+    bridges: Iterable[tuple[SwitchConfiguration, BridgeSnapshot]],
+    machine_taps: Mapping[str, int] = {},
 ) -> Iterator[Fact]:
-    """The same, of what init and the processes said of each bridge."""
+    """The same, of what init and the processes said of each bridge, and of the MTUs of the taps of
+    virtual machines by the name of the port."""
     pairs = list(bridges)
     yield from _unfinished(lab, nodes)
     on: dict[str, list[str]] = defaultdict(list)
@@ -98,7 +118,10 @@ def facts(
         for port in configuration.ports:
             # Interfaces move between bridges; names of sockets and tunnels are a bridge's own.
             is_here = (on[port.name] == [live.name]) if port.node else port.name in found
-            if port.number != HOST_PORT:
+            if port.machine:
+                mtu = machine_taps.get(port.name)
+                yield from _machine_port(port, live.name, found.get(port.name), is_here, mtu)
+            elif port.number != HOST_PORT:
                 yield from _port(
                     lab, nodes, port, live.name, live.node, found.get(port.name), is_here
                 )
@@ -121,6 +144,34 @@ def _bridge(
         cache=UNKNOWN_CACHE if own is None else cache,
         options=sparse_bridge_options(live.options, configuration.declared),
     )
+
+
+def _machine_port(
+    port: PortConfiguration,
+    bridge: str,
+    live: PortSnapshot | None,
+    is_here: bool,
+    tap_mtu: int | None,
+) -> Iterator[Fact]:
+    """The port of a virtual machine, if its tap is there or it has none."""
+    options: Mapping[str, Any] = msgspec.structs.asdict(port.options)
+    if live is not None:
+        options = live.options
+    mtu = int(options["mtu"])
+    if port.kind == "dgram":
+        tap_mtu = mtu
+    if tap_mtu is not None:
+        yield (
+            PortKey(str(port.node), str(port.interface)),
+            Port(
+                bridge=bridge if is_here else "",
+                engine="user",
+                mac="",
+                mtu=mtu if tap_mtu == mtu else 0,
+                kind=MACHINE,
+                options=sparse_port_options(options),
+            ),
+        )
 
 
 def _port(
@@ -190,7 +241,7 @@ def _unfinished(lab: str, nodes: Nodes) -> Iterator[Fact]:
     carried = Counter(each.mark for _, each in everything)
     of_kernel = {mark for mark, ends in carried.items() if ends > 1}  # a veth of the kernel engine
     for node, each in everything:
-        if each.mark is None or each.mark in of_kernel or _is_of_switch(each.mark):
+        if each.mark is None or each.mark in of_kernel or is_bridges_end(each):
             continue
         if each.mark.id == each.name:
             yield (
@@ -204,7 +255,3 @@ def _unfinished(lab: str, nodes: Nodes) -> Iterator[Fact]:
                 PortKey(node, each.name),
                 Port(bridge="", engine="user", mac=each.mac or "", mtu=each.mtu),
             )
-
-
-def _is_of_switch(mark: Mark) -> bool:
-    return mark.id.startswith(OF_SWITCH)

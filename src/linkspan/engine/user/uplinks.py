@@ -131,7 +131,7 @@ class Uplinks:
         for socket, name in ((own, near), (netlink, far)):
             keep_from_addresses(socket, name)
             socket.run([set_link(name, mtu=LARGEST_MTU, alias=mark)])
-        index = switch.devices.add_veth(port.number, near)
+        index = switch.devices.add_device(port.number, near)
         back = netlink.index(far)
         netlink.run([add_clsact(back)])
         _redirect(netlink, back, nic.index, mark)

@@ -13,11 +13,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from linkspan.engine.machine_ends import drop_end
 from linkspan.engine.netlink import set_link
 from linkspan.engine.site import Site
 from linkspan.engine.user.interfaces import Interfaces
 from linkspan.engine.user.switch import Switch
 from linkspan.engine.user.switches import Switches
+from linkspan.model.state import PortKey
 
 
 class Work:
@@ -33,6 +35,8 @@ class Work:
         """What lets frames come from other ports."""
         self.sinking: list[str] = []
         """Switch's ends of veths that are to go."""
+        self.ends: list[PortKey] = []
+        """Machines' ends of ports that are to go."""
         self.files: list[Path] = []
         """Sockets of ports that are to go."""
 
@@ -57,9 +61,11 @@ class Work:
             switch.depart()
             switch.clean()
         self._interfaces.delete_near(self.sinking)
+        for key in self.ends:
+            drop_end(self._site, key)
         for file in self.files:
             file.unlink(missing_ok=True)
-        self.sinking, self.files = [], []
+        self.sinking, self.ends, self.files = [], [], []
 
     def _engage(self, busy: Sequence[Switch]) -> None:
         """Let frames come from what the processes know by now, and them take notice of it."""

@@ -1,0 +1,165 @@
+"""Reading the virtual machines of a lab: QEMU's process, and by which descriptors it is on which
+bridge.
+
+QEMU is found by its control socket, whose other end the kernel names. Its command line says which
+descriptor is which port's, and /proc which tap that is of: what is shown is what QEMU has.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from linkspan.control.lines import Client
+from linkspan.errors import Missing, Refusal
+from linkspan.model.names import port_name, with_macs
+from linkspan.model.snapshot import (
+    BridgeSnapshot,
+    Counters,
+    InterfaceSnapshot,
+    MachinePortSnapshot,
+    MachineSnapshot,
+    NodeSnapshot,
+    PortSnapshot,
+)
+from linkspan.model.topology import NodeKind, Topology
+from linkspan.services.machines import OFF, configuration_of, machine_services
+from linkspan.services.qemu import control_name
+from linkspan.services.qmp import Qmp
+
+_TAP: Final = re.compile(r"^iff:\s*(\S+)", re.MULTILINE)
+_DESCRIPTOR: Final = re.compile(r"(?:,fd=|,local\.str=)(\d+)")
+
+Taps = Mapping[str, Counters]
+"""Counters of the lab's taps by name; `in` is what QEMU sent."""
+
+
+def read_machines(
+    folder: Path,
+    init: Client,
+    topology: Topology,
+    bridges: Sequence[BridgeSnapshot],
+    taps: Taps,
+) -> list[MachineSnapshot]:
+    """The virtual machines of a running lab."""
+    services = machine_services(init)
+    found = []
+    for node, declared in with_macs(topology).nodes.items():
+        if declared.kind is not NodeKind.VM:
+            continue
+        pid, state = _process(folder, node, services.get(node))
+        descriptors = _descriptors(pid)
+        found.append(
+            MachineSnapshot(
+                node=node,
+                state=state,
+                pid=pid,
+                accelerator=configuration_of(init, node).accelerator if node in services else "",
+                memory=declared.mebibytes,
+                cpus=declared.cpus,
+                ports=[
+                    _port(
+                        node,
+                        interface,
+                        str(port.mac),
+                        _find(bridges, port.bridge, port_name(node, interface)),
+                        port.bridge,
+                        descriptors[place] if place < len(descriptors) else (None, None),
+                        taps,
+                    )
+                    for place, (interface, port) in enumerate(declared.ports.items())
+                ],
+            )
+        )
+    return found
+
+
+def as_node(topology: Topology, machine: MachineSnapshot) -> NodeSnapshot:
+    """A machine among the nodes: its interfaces as the file has them."""
+    declared = topology.nodes[machine.node]
+    is_up = machine.pid != 0
+    return NodeSnapshot(
+        name=machine.node,
+        kind=declared.kind.value,
+        interfaces=[
+            InterfaceSnapshot(
+                name=port.interface,
+                mac=port.mac,
+                mtu=topology.mtu_of(declared.ports[port.interface]),
+                up=is_up,
+                carrier=is_up,
+                addresses=list(declared.ports[port.interface].fixed),
+                bridge=port.bridge,
+            )
+            for port in machine.ports
+        ],
+    )
+
+
+def _process(folder: Path, node: str, status: Mapping[str, Any] | None) -> tuple[int, str]:
+    """QEMU's pid as we see it, and the state in words."""
+    if status is None:
+        return 0, "never started"
+    if not status["pid"]:
+        return 0, "off" if status["ended"] == OFF else f"ended: {status['ended']}"
+    try:
+        with Qmp(folder / control_name(node)) as qmp:
+            return qmp.pid, str(qmp.call("query-status")["status"])
+    except (Missing, Refusal):
+        return 0, "QEMU does not answer"
+
+
+def _descriptors(pid: int) -> list[tuple[int | None, str | None]]:
+    """By port, in order: QEMU's descriptor, and the tap that it is of, if it is of one."""
+    found: list[tuple[int | None, str | None]] = []
+    if not pid:
+        return found
+    folder = Path(f"/proc/{pid}")
+    try:
+        words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        for option, value in itertools.pairwise(words):
+            if option == "-netdev" and (number := _DESCRIPTOR.search(value)):
+                tap = _TAP.search((folder / "fdinfo" / number[1]).read_text())
+                found.append((int(number[1]), tap[1] if tap else None))
+    except OSError:
+        pass  # it has just ended, or is not ours to look into
+    return found
+
+
+def _find(bridges: Sequence[BridgeSnapshot], bridge: str, port: str) -> PortSnapshot | None:
+    return next(
+        (
+            each
+            for found in bridges
+            if found.name == bridge
+            for each in found.ports
+            if each.name == port
+        ),
+        None,
+    )
+
+
+def _port(
+    node: str,
+    interface: str,
+    mac: str,
+    port: PortSnapshot | None,
+    bridge: str,
+    opened: tuple[int | None, str | None],
+    taps: Taps,
+) -> MachinePortSnapshot:
+    descriptor, tap = opened
+    return MachinePortSnapshot(
+        interface=interface,
+        mac=mac,
+        descriptor=descriptor,
+        tap=tap,
+        bridge=bridge,
+        port=port_name(node, interface),
+        number=None if port is None else port.number,
+        machine=taps.get(tap) if tap is not None else None,
+        counters=Counters() if port is None else port.counters,
+    )

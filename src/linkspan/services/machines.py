@@ -1,0 +1,190 @@
+"""Virtual machines of a lab: started, shut down, and read from what the lab's init process knows.
+
+QEMU is a service that init runs once. How it ended says what came of the machine: with status 0 the
+guest switched it off, and it stays off until somebody asks for it with `up`; any other end is a
+failure, and the machine is read as one that is not there, so that a plan starts it again. In both
+cases init takes the carrier from its taps.
+
+Starting is done when QEMU answers. Whether and when a guest boots is not waited for: nobody can
+know without asking the guest.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from msgspec.structs import replace
+
+from linkspan.control.lines import Client
+from linkspan.engine.machine_ends import end_key
+from linkspan.engine.site import Site
+from linkspan.errors import Missing, Refusal
+from linkspan.model.state import AnyKey, AnyValue, Machine, MachineKey, PortKey
+from linkspan.plan.change import Change
+from linkspan.sandbox import state
+from linkspan.services.acceleration import accelerator
+from linkspan.services.qemu import console_name, control_name, find_program
+from linkspan.services.qmp import Qmp
+from linkspan.services.start_machine import MachineConfiguration
+
+START_SECONDS: Final = 20.0
+"""What QEMU gets to answer; it does in a fraction of one on a machine that is not overloaded."""
+
+OFF: Final = "exit status 0"
+"""How QEMU ends when its guest powers itself off, or somebody tells it to quit."""
+
+_SERVICE: Final = "machine:"
+_COMMAND: Final = (sys.executable, "-P", "-m", "linkspan.services.start_machine")
+_LOG_LINES: Final = 4
+
+
+def service_name(node: str) -> str:
+    """The name of a machine's QEMU among the lab's services."""
+    return _SERVICE + node
+
+
+class Machines:
+    """Carries out changes of the machines of one lab."""
+
+    def __init__(self, site: Site) -> None:
+        self._site = site
+        self._starting: list[tuple[str, int]] = []
+        """Nodes, and how long the lab's log was before."""
+
+    def carry_out(self, change: Change) -> None:
+        """Start a machine or shut one down; one that starts answers when `settle` returns.
+
+        Raises Refusal, or Missing when there is no QEMU.
+        """
+        assert isinstance(change.key, MachineKey)
+        node, before, after = change.key.node, change.before, change.after
+        if (
+            isinstance(after, Machine)
+            and isinstance(before, Machine)
+            and after.power == before.power
+        ):
+            self._configure(node, after)
+            return
+        if isinstance(before, Machine) and before.power:
+            shut_down(self._site.folder, self._site.init, {node: before.shutdown})
+        self._site.init.call("stop", name=service_name(node))
+        if isinstance(after, Machine) and after.power:
+            self._start(node, after)
+        else:
+            for name in (control_name(node), console_name(node)):
+                (self._site.folder / name).unlink(missing_ok=True)
+
+    def _start(self, node: str, machine: Machine) -> None:
+        log = self._site.folder / state.LOG
+        self._starting.append((node, log.stat().st_size))
+        service = self._service(node, machine)
+        self._site.init.call(
+            "run", name=service_name(node), arguments=_COMMAND, once=True, **service
+        )
+
+    def _service(self, node: str, machine: Machine) -> dict[str, Any]:
+        program = find_program()
+        ends = {name: end_key(PortKey(node, name)) for name, _, _ in machine.ports}
+        configuration = MachineConfiguration(
+            lab=self._site.lab,
+            node=node,
+            folder=str(self._site.folder),
+            program=program,
+            accelerator=accelerator(program, self._site.folder),
+            machine=machine,
+            ends=ends,
+        )
+        return {
+            "give": list(ends.values()),
+            "configuration": msgspec.to_builtins(configuration),
+        }
+
+    def _configure(self, node: str, machine: Machine) -> None:
+        services = {service_name(node): self._service(node, machine)}
+        self._site.init.call("configure", services=services)
+
+    def settle(self) -> None:
+        """Every machine that was started answers when this returns. Raises Refusal with what QEMU
+        said when it does not.
+        """
+        starting, self._starting = self._starting, []
+        deadline = time.monotonic() + START_SECONDS
+        for node, logged in starting:
+            self._await(node, logged, deadline)
+
+    def _await(self, node: str, logged: int, deadline: float) -> None:
+        while True:
+            ended = self._site.init.call("status")["services"][service_name(node)]["ended"]
+            if ended:
+                raise Refusal(f"{node}: QEMU ended at once, {ended}{self._said(logged)}")
+            try:
+                with Qmp(self._site.folder / control_name(node)):
+                    return
+            except (Missing, Refusal) as error:
+                if time.monotonic() > deadline:
+                    raise Refusal(
+                        f"{node}: QEMU does not answer: {error}{self._said(logged)}"
+                    ) from None
+            time.sleep(0.02)
+
+    def _said(self, logged: int) -> str:
+        """What QEMU wrote into the lab's log since that was so many bytes long."""
+        with open(self._site.folder / state.LOG, "rb") as log:
+            log.seek(logged)
+            lines = log.read().decode(errors="replace").splitlines()
+        said = [line for line in lines if line.startswith("qemu-system")]
+        return "".join(f"\n  {line}" for line in said[-_LOG_LINES:])
+
+
+def read_machines(init: Client) -> Iterator[tuple[AnyKey, AnyValue]]:
+    """The machines of a lab that run, and those that were switched off by their guests."""
+    for node, status in machine_services(init).items():
+        if status["pid"] or status["ended"] == OFF:
+            machine = configuration_of(init, node).machine
+            yield MachineKey(node), replace(machine, power=bool(status["pid"]))
+
+
+def machine_services(init: Client) -> dict[str, Mapping[str, Any]]:
+    """What init says of each machine's QEMU, by node: pid, starts, ended."""
+    services: dict[str, Mapping[str, Any]] = init.call("status")["services"]
+    return {
+        name.removeprefix(_SERVICE): status
+        for name, status in services.items()
+        if name.startswith(_SERVICE)
+    }
+
+
+def configuration_of(init: Client, node: str) -> MachineConfiguration:
+    """What a machine was started with."""
+    answer = init.call("configuration", name=service_name(node))
+    return msgspec.convert(answer["configuration"], MachineConfiguration)
+
+
+def shut_down(folder: Path, init: Client, machines: Mapping[str, int]) -> list[str]:
+    """Press the power buttons of machines, and wait for each as many seconds as it is given;
+    returns those that still run then, or did not answer.
+    """
+    begun = time.monotonic()
+    waiting = []
+    for node in machines:
+        try:
+            with Qmp(folder / control_name(node)) as qmp:
+                qmp.call("system_powerdown")
+            waiting.append(node)
+        except (Missing, Refusal):
+            continue
+    left = [node for node in machines if node not in waiting]
+    while waiting:
+        running = machine_services(init)
+        waiting = [node for node in waiting if running.get(node, {}).get("pid")]
+        late = [node for node in waiting if time.monotonic() - begun >= machines[node]]
+        left += late
+        waiting = [node for node in waiting if node not in late]
+        if waiting:
+            time.sleep(0.05)
+    return left
