@@ -59,4 +59,4 @@ def hold_socket(site: Site, key: PortKey) -> int:
 
 def drop_end(site: Site, key: PortKey) -> None:
     """Let go of the machine's end of a port; a tap goes with it."""
-    site.init.call("drop", name=end_key(key))
+    site.init.call("drop", names=[end_key(key)])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
+from linkspan.control.lines import Client
 from linkspan.errors import Missing, Refusal
 from linkspan.lab.cards import announce
 from linkspan.lab.carry import make
@@ -17,6 +18,7 @@ from linkspan.lab.turn import turn
 from linkspan.lab.uplinks import prepare_end
 from linkspan.model.topology import Scope, Topology
 from linkspan.sandbox import holder
+from linkspan.sandbox.state import INIT_SOCKET
 from linkspan.services.machines import (
     configuration_of,
     machine_services,
@@ -29,7 +31,13 @@ def _shut_down_machines(place: Place) -> None:
     """Let guests shut down before the lab's end, which would be a power failure to them. A lab that
     does not answer is ended all the same.
     """
-    with contextlib.suppress(Missing, Refusal), holder.connect(place.folder) as init:
+    topology = place.topology()
+    if topology is not None and not any(map(topology.is_machine, topology.nodes)):
+        return
+    with (
+        contextlib.suppress(Missing, Refusal),
+        Client(place.folder / INIT_SOCKET, holder.PATIENCE) as init,
+    ):
         running = [node for node, status in machine_services(init).items() if status["pid"]]
         patience = {node: configuration_of(init, node).machine.shutdown for node in running}
         for node in shut_down(place.folder, init, patience):
