@@ -7,6 +7,8 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 
 KERNEL_CACHE := src/linkspan/engine/user/kernel_cache.bpf
 
+LABS := tests/lab tests/uplink tests/services tests/examples tests/cli
+
 .PHONY: demo test checked bench bench-scale lint install clean packages
 
 demo: $(STAMP)
@@ -39,7 +41,14 @@ test: packages
 	@$(MAKE) --no-print-directory checked
 
 checked: lint
-	$(BIN)/python -m pytest tests
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target labs parts
+
+# Labs mostly wait for what they started, so the rest runs beside them.
+labs:
+	$(BIN)/python -m pytest $(LABS)
+
+parts:
+	$(BIN)/python -m pytest -p no:cacheprovider tests $(LABS:%=--ignore=%)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff format --check src tests bench examples
