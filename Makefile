@@ -9,7 +9,7 @@ KERNEL_CACHE := src/linkspan/engine/user/kernel_cache.bpf
 
 LABS := tests/lab tests/uplink tests/services tests/examples tests/cli
 
-.PHONY: demo test checked bench bench-scale lint install clean packages
+.PHONY: demo test checked labs parts bench bench-scale lint install clean packages
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
