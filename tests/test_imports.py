@@ -132,7 +132,7 @@ def test_pure_packages_import_nothing_of_the_operating_system() -> None:
 
 
 def test_everything_imported_is_of_python_or_a_declared_dependency() -> None:
-    declared = {"click", "linkspan", "msgspec", "pyroute2", "rich", "ruamel"}
+    declared = {"click", "cryptography", "linkspan", "msgspec", "pyroute2", "rich", "ruamel"}
     foreign = {imported.split(".")[0] for _, tree in modules() for imported in imports(tree)} - set(
         sys.stdlib_module_names
     )

@@ -124,6 +124,7 @@ def show(lab: str | None, as_json: bool) -> None:
         _print_json(snapshot)
         return
     from linkspan.view.uplinks import pending_as_text
+    from linkspan.view.wireguard import wireguard_table
 
     parts = [
         picture(snapshot, columns=_columns(), ascii=not _speaks_utf8()),
@@ -131,6 +132,7 @@ def show(lab: str | None, as_json: bool) -> None:
         machines.machines_table(snapshot),
         machines.machine_ports_table(snapshot),
         tables.addresses_table(snapshot),
+        wireguard_table(snapshot),
         tables.drops_table(snapshot),
         pending_as_text(snapshot.pending) if snapshot.pending is not None else "",
     ]

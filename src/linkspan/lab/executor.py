@@ -31,6 +31,7 @@ from linkspan.model.state import (
     Uplink,
     VethKey,
     Vxlan,
+    WireguardKey,
 )
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
@@ -38,6 +39,7 @@ from linkspan.plan.difference import RANKS
 from linkspan.services.firewall import Firewall
 from linkspan.services.machines import Machines
 from linkspan.services.running import Services
+from linkspan.services.wireguard import Wireguards
 
 Progress: TypeAlias = Callable[[int, int, Change], None]
 
@@ -58,6 +60,7 @@ class Executor:
     def __init__(self, site: Site, states: Sequence[State]) -> None:
         self._stack = Stack(site)
         self._wires = Wires(site)
+        self._wireguards = Wireguards(site)
         self._firewall = Firewall(site)
         self._settings = Settings(site)
         facts = [fact for state in states for fact in state.items()]
@@ -129,6 +132,8 @@ class Executor:
                 self._machines.carry_out(change)
             case SocketKey() | EntryKey() as key, _:
                 self._engines[self._bridges[key.bridge]].carry_out(change)
+            case WireguardKey(), _:
+                self._wireguards.carry_out(change)
             case ServiceKey(), _:
                 self._services.carry_out(change)
             case UpKey(interface=name), _ if self._bridges.get(name) == "user":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -31,6 +32,7 @@ from linkspan.model.snapshot import (
     InterfaceSnapshot,
     LabSnapshot,
     NodeSnapshot,
+    WireguardSnapshot,
 )
 from linkspan.model.state import Bridge, BridgeKey
 from linkspan.model.topology import HOST, NodeKind, Topology
@@ -38,6 +40,7 @@ from linkspan.plan.current import is_bridges_end
 from linkspan.sandbox import holder, state
 from linkspan.sandbox.namespaces import NODE_KINDS, close_all, node_key
 from linkspan.sandbox.worker import run_inside
+from linkspan.services.wireguard_status import wireguards
 from linkspan.types import format_mac
 
 _OWN: Final = ""
@@ -68,6 +71,7 @@ def observe(place: Place) -> LabSnapshot:
     if nodes != every:
         with holder.connect(place.folder) as init:
             machines = read_machines(place.folder, init, topology, bridges, _taps(found))
+    tunnels = wireguards(place.folder, topology, time.time())
     return LabSnapshot(
         name=place.name,
         scope=topology.scope.value,
@@ -78,7 +82,7 @@ def observe(place: Place) -> LabSnapshot:
             NodeSnapshot(
                 name=node,
                 kind=_kind(topology, node).value,
-                interfaces=_interfaces(topology, node, found[node]),
+                interfaces=_interfaces(topology, node, found[node], tunnels),
             )
             for node in nodes
         ]
@@ -127,7 +131,12 @@ def _read(
         close_all(lab)
 
 
-def _interfaces(topology: Topology, node: str, found: NamespaceSnapshot) -> list[InterfaceSnapshot]:
+def _interfaces(
+    topology: Topology,
+    node: str,
+    found: NamespaceSnapshot,
+    tunnels: Mapping[tuple[str, str], WireguardSnapshot],
+) -> list[InterfaceSnapshot]:
     """The interfaces of a node that are its own: not loopback, nor the bridges' ends of ports."""
     addresses = defaultdict(list)
     wires = {
@@ -146,6 +155,7 @@ def _interfaces(topology: Topology, node: str, found: NamespaceSnapshot) -> list
             addresses=addresses[each.index],
             bridge=_bridge_of(topology, node, each),
             peer=wires.get((node, each.name)),
+            wireguard=tunnels.get((node, each.name)),
         )
         for each in found.interfaces
         if each.kind != "loopback" and not is_bridges_end(each)

@@ -19,6 +19,7 @@ from linkspan.sandbox.namespaces import inside
 from linkspan.services.firewall import read_rules
 from linkspan.services.machines import read_machines
 from linkspan.services.running import read_services
+from linkspan.services.wireguard import read_wireguards
 
 
 def read_state(site: Site, desired: State, *remembered: State) -> State:
@@ -41,6 +42,7 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *kernel_bridges(site.lab, nodes),
             *read_user(site, nodes),
             *wires(site.lab, nodes),
+            *read_wireguards(site, nodes),
             *stacks(nodes, time.time()),
             *read_services(site),
             *read_machines(site.init),

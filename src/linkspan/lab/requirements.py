@@ -20,7 +20,7 @@ from linkspan.lab.find import Place
 from linkspan.lab.records import Records
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.rules import Rules, RulesKey
-from linkspan.model.state import ServiceKey, State
+from linkspan.model.state import ServiceKey, State, WireguardKey
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
 from linkspan.plan.services import SERVER
 from linkspan.services.nftables import require_nftables
@@ -28,6 +28,7 @@ from linkspan.services.obstacles import obstacles
 from linkspan.services.programs import require_programs
 from linkspan.services.requirements import require_machines
 from linkspan.services.ruleset import table_name
+from linkspan.services.wireguard import find_program
 
 _IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
 """include/uapi/linux/in.h and in6.h."""
@@ -39,6 +40,8 @@ DHCP_PORT: Final = 67
 def require(place: Place, topology: Topology, wanted: State) -> None:
     """Raise Missing for a program that is not there, Mistake for what others have already."""
     require_programs(wanted)
+    if any(isinstance(key, WireguardKey) for key in wanted):
+        find_program()
     if any(isinstance(key, RulesKey) for key in wanted):
         require_nftables()
     require_machines(topology)

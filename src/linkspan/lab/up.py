@@ -13,6 +13,7 @@ from linkspan.lab.confirm import require_confirmed
 from linkspan.lab.executor import Progress
 from linkspan.lab.files import write_files
 from linkspan.lab.find import Place
+from linkspan.lab.keys import keep_keys, with_keys
 from linkspan.lab.life import alive
 from linkspan.lab.notices import notices
 from linkspan.lab.records import Records
@@ -61,17 +62,24 @@ def up(file: Path, progress: Progress | None = None, terms: Terms | None = None)
 
     Raises Mistake (nothing was touched), Refusal (everything was undone) or Missing.
     """
-    return bring(load(file), progress, terms)
+    return bring(load(file), progress, terms, file.parent)
 
 
-def bring(topology: Topology, progress: Progress | None = None, terms: Terms | None = None) -> Up:
-    """As `up`, from a topology."""
+def bring(
+    topology: Topology,
+    progress: Progress | None = None,
+    terms: Terms | None = None,
+    beside: Path = Path(),
+) -> Up:
+    """As `up`, from a topology; files that it names are found from `beside`."""
     started = time.monotonic()
-    chosen, engines = choose(topology)
-    place, wanted = Place(topology.name), desired(chosen)
+    place = Place(topology.name)
     with turn(place.name):
         require_confirmed(place)
         records = Records(place.folder)
+        topology, keys = with_keys(place.folder, records.applied(), topology, beside)
+        chosen, engines = choose(topology)
+        wanted = desired(chosen)
         was_up = place.topology() is not None and place.is_alive
         require(place, topology, wanted)
         uplinks = prepare(place.name, records, chosen, wanted)
@@ -83,6 +91,7 @@ def bring(topology: Topology, progress: Progress | None = None, terms: Terms | N
         try:
             with alive(place, topology.scope) as life:
                 write_files(place.folder, topology)
+                keep_keys(place.folder, keys)
                 done, secured = carry_through(
                     place, life, topology, uplinks, why, terms or Terms(), progress
                 )
@@ -106,10 +115,12 @@ def bring(topology: Topology, progress: Progress | None = None, terms: Terms | N
 def preview(file: Path) -> tuple[Plan, list[str]]:
     """What `up` would do, and what should be known. Raises LinkspanError."""
     topology = load(file)
-    chosen, _ = choose(topology)
-    place, wanted = Place(topology.name), desired(chosen)
-    require(place, topology, wanted)
+    place = Place(topology.name)
     records = Records(place.folder)
+    topology, _ = with_keys(place.folder, records.applied(), topology, file.parent)
+    chosen, _ = choose(topology)
+    wanted = desired(chosen)
+    require(place, topology, wanted)
     if topology.scope is Scope.SANDBOX and not place.is_alive:
         return plan(wanted, {}), notices(chosen)
     with turn(place.name):

@@ -27,6 +27,7 @@ _PATH_WORDS: Final = {
     "ports": "port",
     "links": "link",
     "ends": "end",
+    "peers": "peer",
     "routes": "route",
     "fdb": "entry",
 }

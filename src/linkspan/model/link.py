@@ -1,7 +1,7 @@
 """Links: what joins nodes, or bridges, without being a port of a bridge of the lab.
 
 A veth pair is a wire between two nodes. Its short form is a text, `a:eth1 -- b:eth1`. Tunnels are
-in `model.vxlan`.
+in `model.vxlan` and `model.wireguard`.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from linkspan.model.shapes import interface_name
 from linkspan.model.texts import AddressText, InterfaceName, MacText, Mtu, Reference
 from linkspan.model.unfit import UnfitError
 from linkspan.model.vxlan import VxlanLink
+from linkspan.model.wireguard import WireguardLink
 
 END_PATTERN: Final = r"^[^\s:]+:[^/:%\s]+$"
 WIRE_PATTERN: Final = r"^\s*[^\s:]+:[^/:%\s]+\s+--\s+[^\s:]+:[^/:%\s]+\s*$"
@@ -49,7 +50,7 @@ class VethLink(Value, frozen=True, kw_only=True, tag_field="kind", tag="veth"):
     mtu: Annotated[Mtu, Meta(description="Largest packet in bytes, of both ends.")] = 1500
 
 
-AnyLink: TypeAlias = VethLink | VxlanLink
+AnyLink: TypeAlias = VethLink | VxlanLink | WireguardLink
 """What may stand under `links`."""
 
 

@@ -20,6 +20,33 @@ class Veth(Value, frozen=True):
     mtu: int
 
 
+class WireguardKey(Key, frozen=True):
+    """A WireGuard interface of a node."""
+
+    node: str
+    interface: str
+
+
+class WireguardPeer(Value, frozen=True):
+    """Part of `Wireguard`: somebody at the other end."""
+
+    public_key: str
+    allowed_ips: tuple[str, ...]
+    endpoint: str | None
+    """As it was configured; a peer that moves is followed all the same."""
+    keepalive: int
+    """Seconds; 0 is never."""
+
+
+class Wireguard(Value, frozen=True):
+    public_key: str
+    """Of the interface; the private one is in the lab's folder. Empty where nobody answers."""
+    listen: int
+    """UDP port; 0 is one that the kernel chooses."""
+    mtu: int
+    peers: tuple[WireguardPeer, ...]
+
+
 class VxlanKey(Key, frozen=True):
     """A tunnel to other hosts that is a port of a bridge."""
 

@@ -33,6 +33,7 @@ from linkspan.model.topology import (
     UplinkPort,
 )
 from linkspan.model.vxlan import VxlanLink
+from linkspan.model.wireguard import WireguardLink, WireguardPeer
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 
@@ -51,6 +52,8 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (VethLink, "A wire", "`links: [{kind: veth, …}]`"),
     (VethEnd, "An end of a wire", "`links: [{kind: veth, ends: […]}]`"),
     (VxlanLink, "A VXLAN tunnel", "`links: [{kind: vxlan, …}]`"),
+    (WireguardLink, "A WireGuard interface", "`links: [{kind: wireguard, …}]`"),
+    (WireguardPeer, "A WireGuard peer", "`links: [{kind: wireguard, peers: […]}]`"),
 )
 """What `reference` documents, in its order: value, heading, where it stands."""
 

@@ -23,6 +23,7 @@ from typing import Final, TypeAlias
 from linkspan.model.publish import publish
 from linkspan.model.setting_shapes import setting_name, setting_text
 from linkspan.model.unfit import UnfitError
+from linkspan.model.wireguard_shapes import endpoint, key, path
 from linkspan.types import INTERFACE_NAME_BYTES, NO_MAC, format_mac, is_group, parse_mac
 from linkspan.types import is_valid_interface_name as kernel_takes
 
@@ -356,6 +357,9 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "reference": reference,
     "host": host,
     "multicast": multicast,
+    "key": key,
+    "endpoint": endpoint,
+    "path": path,
     "setting": setting_name,
     "setting-text": setting_text,
     "network": network,

@@ -72,6 +72,29 @@ class BridgeSnapshot(msgspec.Struct, frozen=True):
     """Flows that the kernel forwards by itself now."""
 
 
+class WireguardPeerSnapshot(msgspec.Struct, frozen=True):
+    """A peer of a WireGuard interface."""
+
+    public_key: str
+    endpoint: str | None
+    """Where it was heard last, or is to be found."""
+    allowed_ips: list[str]
+    keepalive: int
+    """Seconds; 0 is never."""
+    handshake_age: float | None
+    """Seconds since the last handshake; None when there was none."""
+    bytes_in: int
+    bytes_out: int
+
+
+class WireguardSnapshot(msgspec.Struct, frozen=True):
+    """A WireGuard interface as who runs it reports it."""
+
+    public_key: str
+    listen: int
+    peers: list[WireguardPeerSnapshot]
+
+
 class InterfaceSnapshot(msgspec.Struct, frozen=True):
     """One interface inside a node."""
 
@@ -85,6 +108,7 @@ class InterfaceSnapshot(msgspec.Struct, frozen=True):
     """The bridge whose port is at the other end, where there is one."""
     peer: str | None = None
     """The interface at the other end of a wire between two nodes: `b:eth1`."""
+    wireguard: WireguardSnapshot | None = None
 
 
 class NodeSnapshot(msgspec.Struct, frozen=True):

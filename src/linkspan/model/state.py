@@ -24,6 +24,8 @@ from linkspan.model.link_facts import Veth as Veth
 from linkspan.model.link_facts import VethKey as VethKey
 from linkspan.model.link_facts import Vxlan as Vxlan
 from linkspan.model.link_facts import VxlanKey as VxlanKey
+from linkspan.model.link_facts import Wireguard as Wireguard
+from linkspan.model.link_facts import WireguardKey as WireguardKey
 from linkspan.model.rules import Rules, RulesKey
 
 
@@ -260,6 +262,7 @@ AnyKey: TypeAlias = (
     | VethKey
     | VxlanKey
     | MachineKey
+    | WireguardKey
     | EntryKey
     | AddressKey
     | UpKey
@@ -277,6 +280,7 @@ AnyValue: TypeAlias = (
     | Veth
     | Vxlan
     | Machine
+    | Wireguard
     | Entry
     | Address
     | Up
@@ -307,6 +311,8 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (BridgeKey(name),)
         case VxlanKey(bridge=name), Vxlan(node=node, interface=str() as interface):
             return (BridgeKey(name), *_interface(node, interface, state))
+        case WireguardKey(node=node), _:
+            return (NodeKey(node),)
         case VxlanKey(bridge=name), _:
             return (BridgeKey(name),)
         case VethKey(node=node), Veth(peer_node=peer):
@@ -342,7 +348,11 @@ def _interface(node: str, interface: str, state: State) -> tuple[AnyKey, ...]:
     match state.get(BridgeKey(interface)):
         case Bridge(node=place) if place == node:
             return (NodeKey(node), BridgeKey(interface))
-    brought: tuple[AnyKey, ...] = (PortKey(node, interface), VethKey(node, interface))
+    brought: tuple[AnyKey, ...] = (
+        PortKey(node, interface),
+        VethKey(node, interface),
+        WireguardKey(node, interface),
+    )
     return (NodeKey(node), *(key for key in brought if key in state))
 
 

@@ -41,6 +41,7 @@ from linkspan.model.texts import (
     StationText,
 )
 from linkspan.model.vxlan import VxlanLink
+from linkspan.model.wireguard import WireguardLink
 
 HOST: Final = "host"
 """The node that every lab has without declaring it."""
@@ -301,6 +302,12 @@ class Topology(Value, frozen=True, kw_only=True):
             if isinstance(link, VxlanLink):
                 yield number, link
 
+    def wireguards(self) -> Iterator[tuple[int, WireguardLink]]:
+        """Every link that is a WireGuard interface, and its place in the list."""
+        for number, link in enumerate(self.links):
+            if isinstance(link, WireguardLink):
+                yield number, link
+
     def wire_ends(self) -> Iterator[tuple[VethEnd, VethEnd, VethLink]]:
         """Every end of a wire with the one at its other side."""
         for _, link in self.wires():
@@ -314,6 +321,8 @@ class Topology(Value, frozen=True, kw_only=True):
             yield node, interface, port.fixed
         for end, _, _ in self.wire_ends():
             yield end.node, end.interface, end.address
+        for _, link in self.wireguards():
+            yield link.node, link.name, link.address
 
     def stations_by_node(self) -> dict[str, list[tuple[str, tuple[str, ...]]]]:
         """The same, interface and addresses by node: one pass for who asks of every node."""

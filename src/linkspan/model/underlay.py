@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from ipaddress import ip_address, ip_interface
 
 import msgspec
@@ -19,7 +19,7 @@ class Station(msgspec.Struct, frozen=True):
 
 
 def stations(topology: Topology, node: str) -> Iterator[Station]:
-    """The interfaces of a node."""
+    """The interfaces of a node but those of WireGuard, which stand on others."""
     for name, bridge in topology.bridges.items():
         if bridge.node == node:
             yield Station(name, bridge.address, bridge.mtu)
@@ -31,25 +31,25 @@ def stations(topology: Topology, node: str) -> Iterator[Station]:
             yield Station(end.interface, end.address, link.mtu)
 
 
-def towards(topology: Topology, node: str, address: str) -> Station | None:
-    """The interface by which a node reaches an address: the one with the longest prefix that holds
-    it, or the one by which it reaches its gateway.
+def towards(topology: Topology, node: str, address: str, ways: Sequence[Station]) -> Station | None:
+    """Of the interfaces of a node, that by which it reaches an address: the one with the longest
+    prefix that holds it, or the one by which it reaches its gateway.
     """
-    found = _neighbours(topology, node, address)
+    found = _neighbours(ways, address)
     if found is not None or node not in topology.nodes:
         return found
     version = ip_address(address).version
     for gateway in topology.nodes[node].gateway:
         if ip_address(gateway).version == version:
-            return _neighbours(topology, node, gateway)
+            return _neighbours(ways, gateway)
     return None
 
 
-def _neighbours(topology: Topology, node: str, address: str) -> Station | None:
+def _neighbours(ways: Sequence[Station], address: str) -> Station | None:
     wanted = ip_address(address)
     found = [
         (ip_interface(text).network.prefixlen, place, station)
-        for place, station in enumerate(stations(topology, node))
+        for place, station in enumerate(ways)
         for text in station.addresses
         if wanted in ip_interface(text).network
     ]

@@ -22,6 +22,7 @@ from linkspan.model.validate_networks import forwards, published, router_setting
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 from linkspan.model.validate_uplinks import uplinks
 from linkspan.model.validate_vxlan import tunnels
+from linkspan.model.validate_wireguard import wireguards
 
 
 def validate(topology: Topology) -> list[Flaw]:
@@ -175,6 +176,7 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     options_together,
     wires,
     tunnels,
+    wireguards,
     interfaces_of_links,
     settings,
     uplinks,

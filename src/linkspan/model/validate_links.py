@@ -9,6 +9,7 @@ from linkspan.model.link import VethLink
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, Scope, Topology
 from linkspan.model.vxlan import VxlanLink
+from linkspan.model.wireguard import WireguardLink
 
 _ALL_LINKS: tuple[Path, ...] = (("links",),)
 
@@ -70,6 +71,8 @@ def _interfaces(topology: Topology) -> Iterator[tuple[Path, str, str]]:
                 for place, end in enumerate(ends):
                     path: Path = ("links", number, "ends", place, "interface")
                     yield path, end.node, end.interface
+            case WireguardLink():
+                yield ("links", number, "name"), link.node, link.name
             case VxlanLink() if link.bridge in topology.bridges:
                 yield ("links", number, "name"), topology.bridges[link.bridge].node, link.port_name
 

@@ -15,8 +15,9 @@ from linkspan.model.base import Engine
 from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
 from linkspan.model.position import Path
 from linkspan.model.topology import Bridge, Scope, Topology
-from linkspan.model.underlay import Station, stations, towards
+from linkspan.model.underlay import Station, towards
 from linkspan.model.vxlan import VxlanLink
+from linkspan.model.wireguard_peers import all_stations
 from linkspan.wire.vxlan import OVERHEAD_BYTES
 
 _ALL_LINKS: tuple[Path, ...] = (("links",),)
@@ -80,7 +81,7 @@ def _no_bridge(topology: Topology, path: Path, link: VxlanLink) -> Flaw:
 
 
 def _ends(topology: Topology, path: Path, link: VxlanLink, bridge: Bridge) -> Iterator[Flaw]:
-    own = list(stations(topology, bridge.node))
+    own = all_stations(topology, bridge.node)
     if bool(link.remote) == (link.group is not None):
         yield Flaw(
             path,
@@ -120,7 +121,7 @@ def _ends(topology: Topology, path: Path, link: VxlanLink, bridge: Bridge) -> It
             next_step="correct the address, or leave local out",
             needs=_ALL_LINKS,
         )
-    yield from _fit(topology, path, link, bridge)
+    yield from _fit(topology, path, link, bridge, own)
 
 
 def _group(path: Path, link: VxlanLink, bridge: Bridge, own: list[Station]) -> Iterator[Flaw]:
@@ -142,15 +143,14 @@ def _group(path: Path, link: VxlanLink, bridge: Bridge, own: list[Station]) -> I
         )
 
 
-def _fit(topology: Topology, path: Path, link: VxlanLink, bridge: Bridge) -> Iterator[Flaw]:
+def _fit(
+    topology: Topology, path: Path, link: VxlanLink, bridge: Bridge, own: list[Station]
+) -> Iterator[Flaw]:
     for remote in link.everyone:
         if link.interface is not None:
-            found = [
-                each for each in stations(topology, bridge.node) if each.interface == link.interface
-            ]
-            way = found[0] if found else None
+            way = next((each for each in own if each.interface == link.interface), None)
         else:
-            way = towards(topology, bridge.node, remote)
+            way = towards(topology, bridge.node, remote, own)
         room = OVERHEAD_BYTES[ip_address(remote).version]
         if way is not None and way.mtu < bridge.mtu + room:
             yield Flaw(

@@ -47,6 +47,7 @@ from linkspan.model.state import (
     UplinkKey,
     VethKey,
     VxlanKey,
+    WireguardKey,
     network_broadcast,
 )
 from linkspan.plan.current_links import Fact, is_wires_end, kernel_tunnel
@@ -58,6 +59,7 @@ MARKED = (
     SocketKey,
     VethKey,
     VxlanKey,
+    WireguardKey,
     RulesKey,
     ServiceKey,
     MachineKey,

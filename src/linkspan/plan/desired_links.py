@@ -3,13 +3,57 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from ipaddress import ip_interface, ip_network
 from typing import TypeAlias
 
 from linkspan.model.kernel_options import options_of
-from linkspan.model.state import AnyKey, AnyValue, Veth, VethKey, Vxlan, VxlanKey
+from linkspan.model.link_facts import WireguardPeer
+from linkspan.model.state import (
+    AnyKey,
+    AnyValue,
+    Route,
+    RouteKey,
+    Veth,
+    VethKey,
+    Vxlan,
+    VxlanKey,
+    Wireguard,
+    WireguardKey,
+)
 from linkspan.model.topology import Topology
+from linkspan.model.wireguard_peers import mtu_of, networks, peers
+from linkspan.plan.routing import DEFAULT_METRICS
 
 Fact: TypeAlias = tuple[AnyKey, AnyValue]
+
+
+def wireguards(topology: Topology) -> Iterator[Fact]:
+    """WireGuard interfaces, their public keys being known, and routes to what is behind peers."""
+    for _, link in topology.wireguards():
+        found = sorted(peers(topology, link), key=lambda peer: peer.public_key)
+        yield (
+            WireguardKey(link.node, link.name),
+            Wireguard(
+                public_key=link.public_key or "",
+                listen=link.listen or 0,
+                mtu=mtu_of(topology, link),
+                peers=tuple(
+                    WireguardPeer(
+                        public_key=peer.public_key,
+                        allowed_ips=peer.allowed_ips,
+                        endpoint=peer.endpoint,
+                        keepalive=peer.keepalive,
+                    )
+                    for peer in found
+                ),
+            ),
+        )
+        own = [ip_interface(text).network for text in link.address]
+        for network in sorted({text for peer in link.peers for text in networks(peer)}):
+            if ip_network(network) not in own:
+                version = ip_network(network).version
+                key = RouteKey(link.node, network, DEFAULT_METRICS[version])
+                yield key, Route(interface=link.name, scope="link" if version == 4 else "global")
 
 
 def links(topology: Topology) -> Iterator[Fact]:
@@ -24,6 +68,7 @@ def links(topology: Topology) -> Iterator[Fact]:
                 mtu=link.mtu,
             ),
         )
+    yield from wireguards(topology)
     for _, tunnel in topology.tunnels():
         bridge = topology.bridges[tunnel.bridge]
         yield (

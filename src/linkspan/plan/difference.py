@@ -58,6 +58,8 @@ from linkspan.model.state import (
     VethKey,
     Vxlan,
     VxlanKey,
+    Wireguard,
+    WireguardKey,
     ipv6_switch,
     parents,
 )
@@ -71,6 +73,7 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     PortKey,
     VethKey,
     UplinkKey,
+    WireguardKey,
     VxlanKey,
     EntryKey,
     SettingKey,
@@ -93,6 +96,7 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Uplink: ("engine",),
     Socket: ("kind",),
     Veth: ("peer_node", "peer_interface"),
+    Wireguard: ("public_key",),
     Vxlan: (
         *("engine", "vni", "remotes", "group", "interface"),
         *("local", "port", "learn_remotes"),
@@ -238,7 +242,14 @@ def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, ...], ...]:
     match key, value:
         case BridgeKey(bridge=name), Bridge(node=node):
             return ((node, name),)
-        case ((PortKey(node=node, interface=name) | VethKey(node=node, interface=name)), _):
+        case (
+            (
+                PortKey(node=node, interface=name)
+                | VethKey(node=node, interface=name)
+                | WireguardKey(node=node, interface=name)
+            ),
+            _,
+        ):
             return ((node, name),)
         case VxlanKey(name=name), Vxlan(node=node, engine="kernel", port=port, vni=vni):
             return ((node, name), (node, f"udp {port}", f"segment {vni}"))

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from linkspan.model.link_facts import WireguardPeer
 from linkspan.model.options import BY_NAME, OptionScope
 from linkspan.model.rules import Rules, RulesKey
 from linkspan.model.state import (
@@ -40,6 +41,8 @@ from linkspan.model.state import (
     VethKey,
     Vxlan,
     VxlanKey,
+    Wireguard,
+    WireguardKey,
 )
 
 
@@ -96,6 +99,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "{node}",
         "start the virtual machine {node}",
         "shut down the virtual machine {node}",
+    ),
+    WireguardKey: Wording(
+        "{interface} of {node}",
+        "make the WireGuard interface {interface} in {node}, with {far}",
+        "remove the WireGuard interface {interface} from {node}",
     ),
     EntryKey: Wording(
         "entry {mac} of {bridge}",
@@ -158,6 +166,9 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
             fields["far"] = f"{interface} of {peer}" if peer else "nothing of the lab"
         case RulesKey(), Rules():
             fields["content"] = "; ".join(value.lines()) or "none"
+        case WireguardKey(), Wireguard(peers=peers):
+            number = len(peers)
+            fields["far"] = "one peer" if number == 1 else f"{number or 'no'} peers"
         case VxlanKey(), Vxlan(remotes=remotes, group=group):
             fields["far"] = ", ".join(remotes) if group is None else f"the group {group}"
         case UpKey(), Up(up=up):
@@ -218,5 +229,11 @@ def _text(value: object) -> str:
             return "on" if value else "off"
         case float():
             return f"{value:g}"
+        case tuple():
+            return "; ".join(map(_text, value)) or "none"
+        case WireguardPeer():
+            far = f" at {value.endpoint}" if value.endpoint else ""
+            kept = f", keepalive {value.keepalive}" if value.keepalive else ""
+            return f"{value.public_key}{far} for {', '.join(value.allowed_ips)}{kept}"
         case _:
             return str(value)

@@ -21,7 +21,7 @@ from typing import Final
 
 _TUNSETIFF, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 _TUNGETIFF, _IFREQ_BYTES = 0x800454D2, 40
-_IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0002, 0x1000, 0x4000
+_IFF_TUN, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x0002, 0x1000, 0x4000
 _TUN_F_CSUM, _TUN_F_TSO4, _TUN_F_TSO6, _TUN_F_TSO_ECN = 0x01, 0x02, 0x04, 0x08
 _TUN_F_USO4, _TUN_F_USO6 = 0x20, 0x40
 
@@ -65,6 +65,22 @@ def open_tap(name: str) -> int:
             fcntl.ioctl(descriptor, _TUNSETOFFLOAD, offloads | _TUN_F_USO4 | _TUN_F_USO6)
         except OSError:
             fcntl.ioctl(descriptor, _TUNSETOFFLOAD, offloads)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def open_tun(name: str, with_header: bool) -> int:
+    """Make the tun `name` in the current network namespace; returns its descriptor, which packets
+    cross with struct tun_pi in front, or without.
+
+    The tun goes when the last duplicate of the descriptor is closed. Raises OSError.
+    """
+    descriptor = os.open(TUN_DEVICE, os.O_RDWR | os.O_CLOEXEC)
+    try:
+        flags = _IFF_TUN | (0 if with_header else _IFF_NO_PI | _IFF_VNET_HDR)
+        fcntl.ioctl(descriptor, _TUNSETIFF, struct.pack("16sH22x", name.encode(), flags))
     except OSError:
         os.close(descriptor)
         raise
