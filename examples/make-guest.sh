@@ -22,8 +22,13 @@ fail() {
 
 command -v cpio >/dev/null || fail "cpio is missing: install the package cpio"
 
-# Unpack a package into $work/root, unless a file of it is there already.
+# Unpack a package into $work/root: from apt's own archive, where it is there, or fetched.
 fetch() {
+  found=$(ls /var/cache/apt/archives/"$1"_*.deb 2>/dev/null | sort -V | tail -n 1)
+  if [ -n "$found" ]; then
+    dpkg-deb -x "$found" "$work/root"
+    return
+  fi
   (cd "$work" && apt-get download -q "$1" >/dev/null 2>&1) ||
     fail "the package $1 is neither installed nor to be had: apt-get install $1"
   dpkg-deb -x "$work"/"$1"_*.deb "$work/root"
@@ -32,7 +37,10 @@ fetch() {
 kernel=$(ls /boot/vmlinuz-*-cloud-amd64 2>/dev/null | sort -V | tail -n 1)
 root=
 if [ -z "$kernel" ]; then
-  package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
+  archive=$(ls /var/cache/apt/archives/linux-image-[0-9]*-cloud-amd64_*.deb 2>/dev/null |
+    sort -V | tail -n 1)
+  package=$(basename "${archive%%_*}")
+  [ -n "$package" ] || package=$(apt-cache depends linux-image-cloud-amd64 2>/dev/null |
     sed -n 's/.*Depends: \(linux-image-.*\)/\1/p' | head -n 1)
   [ -n "$package" ] || fail "no kernel: apt-get install linux-image-cloud-amd64"
   fetch "$package"

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -40,16 +41,16 @@ def console(machine: Machine, node: str) -> Iterator[Any]:
         process.stdin.close()
 
 
-def ask(process: Any, command: str, until: str) -> str:
-    """Type a command and read what is said up to a text that the command alone does not hold."""
+def ask(process: Any, command: str, until: str) -> re.Match[str]:
+    """Type a command and read what is said up to a pattern that the command alone does not hold."""
     process.stdin.write(command + "\n")
     process.stdin.flush()
     said = b""
-    while until.encode() not in said:
+    while (found := re.search(until, said.decode(errors="replace"), re.DOTALL)) is None:
         data = os.read(process.stdout.fileno(), 4096)
         assert data, said
         said += data
-    return said.decode(errors="replace")
+    return found
 
 
 def ways(machine: Machine) -> dict[str, Any]:
@@ -63,10 +64,10 @@ def test_two_machines_reach_each_other_and_the_way_is_shown(machine: Machine, en
     machine.linkspan("up", file)
     with console(machine, "kvm1") as guest:
         ask(guest, "", "#")
-        reached = "until ping -c 3 -W 1 10.1.1.3; do sleep 1; done; echo do''ne"
-        assert " 0% packet loss" in ask(guest, reached, "done")
-        counted = "cat /sys/class/net/eth0/statistics/tx_packets; echo EN''D"
-        sent = int(ask(guest, counted, "END").split("\n")[-2])
+        reached = "until ping -c 3 -W 1 10.1.1.3; do sleep 1; done"
+        ask(guest, reached, " 0% packet loss")
+        counted = "echo sent $(cat /sys/class/net/eth0/statistics/tx_packets) frames"
+        sent = int(ask(guest, counted, r"sent (\d+) frames")[1])
     way = ways(machine)["kvm1"]
     assert way["machine"]["frames_in"] >= sent > 3
     assert way["counters"]["frames_in"] == way["machine"]["frames_in"]
@@ -93,7 +94,11 @@ while True:
         assert capturing.stdout.readline() == "ready\n"
         with console(machine, "kvm1") as guest:
             ask(guest, "", "#")
-            ask(guest, "until ping -c 1 -W 1 10.1.1.3; do sleep 1; done; echo do''ne", "done")
+            ask(
+                guest,
+                "until ping -c 1 -W 1 10.1.1.3; do sleep 1; done; echo FINI''SHED",
+                "FINISHED",
+            )
         wanted = {f"{kind:04x}" for kind in (EtherType.ARP, EtherType.IPV4)}
         while wanted:
             wanted.discard(capturing.stdout.readline().strip())
@@ -103,7 +108,10 @@ while True:
 
 def test_a_guest_shuts_down_when_its_power_button_is_pressed(ordinary_machine: Machine) -> None:
     file = place(ordinary_machine, "user")
-    ordinary_machine.linkspan("up", file)
-    with console(ordinary_machine, "kvm1") as guest:
-        ask(guest, "", "#")
+    # So long that a button which nobody heeds would fail the test.
+    patient = file.read_text().replace("    memory:", "    shutdown: 3600\n    memory:")
+    ordinary_machine.linkspan("up", ordinary_machine.file(patient))
+    for node in ("kvm1", "kvm2"):
+        with console(ordinary_machine, node) as guest:
+            ask(guest, "", "#")
     ordinary_machine.linkspan("down", "two-vms")
