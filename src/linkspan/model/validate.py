@@ -17,7 +17,7 @@ from linkspan.model.validate_addresses import addresses, gateways, macs
 from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
 from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_links import interfaces_of_links, settings, wires
-from linkspan.model.validate_machines import machines, machines_on_wires
+from linkspan.model.validate_machines import machines, machines_on_links
 from linkspan.model.validate_networks import forwards, published, router_settings, routes
 from linkspan.model.validate_options import engines, options_of_engines, options_together
 from linkspan.model.validate_uplinks import uplinks
@@ -181,5 +181,5 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     settings,
     uplinks,
     machines,
-    machines_on_wires,
+    machines_on_links,
 )

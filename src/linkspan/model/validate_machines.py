@@ -52,19 +52,25 @@ def machines(topology: Topology) -> Iterator[Flaw]:
                 )
 
 
-def machines_on_wires(topology: Topology) -> Iterator[Flaw]:
-    """A wire is a veth pair, which a virtual machine has no namespace for."""
-    for number, link in topology.wires():
-        for place, end in enumerate(link.ends):
-            if topology.is_machine(end.node):
-                path: Path = ("links", number)
-                yield Flaw(
-                    (*path, "ends", place),
-                    f"{label(path)}: {brief(end.node)} is a virtual machine, which no wire ends in",
-                    expected="containers or hosts at both ends",
-                    next_step=f"give {brief(end.node)} a port of a bridge that has two ports",
-                    needs=(("links",), ("nodes", end.node, "kind")),
-                )
+def machines_on_links(topology: Topology) -> Iterator[Flaw]:
+    """Links end in namespaces, and a virtual machine has none."""
+    ends: list[tuple[Path, str]] = [
+        *(
+            (("links", number, "ends", place), end.node)
+            for number, link in topology.wires()
+            for place, end in enumerate(link.ends)
+        ),
+        *((("links", number, "node"), link.node) for number, link in topology.wireguards()),
+    ]
+    for path, node in ends:
+        if topology.is_machine(node):
+            yield Flaw(
+                path,
+                f"{label(path[:2])}: {brief(node)} is a virtual machine, which no link ends in",
+                expected="a container or a host",
+                next_step=f"give {brief(node)} a port of a bridge, or make it a container",
+                needs=(("links",), ("nodes", node, "kind")),
+            )
 
 
 def _no_machine(path: Path, node: Node) -> Iterator[Flaw]:
