@@ -201,3 +201,27 @@ def test_a_tunnel_to_its_own_key_is_a_mistake(machine: Machine) -> None:
     public = machine.run(["wg", "pubkey"], 0, input=made).stdout.strip()
     answer = machine.linkspan("up", machine.file(BY_HAND.format(public=public)), status=2)
     assert "a tunnel to itself" in answer.stderr
+
+
+def test_a_configuration_of_wg_quick_is_read_and_what_is_exported_is_one(machine: Machine) -> None:
+    machine.linkspan("up", machine.file(TEXT))
+    text = machine.linkspan("export", "wg-quick", "wireguard/h1:wg0").stdout
+    assert "AllowedIPs = 192.168.2.2/32" in text
+    assert not any(key in text for key in private_keys(machine))
+    kept = machine.folder / "h1.key"
+    kept.write_text(
+        (machine.labs / "wireguard" / "keys" / text.split("/keys/")[1].split()[0]).read_text()
+    )
+    machine.linkspan("export", "wg-quick", "wireguard/h1:wg7", status=2)
+    (machine.folder / "wg0.conf").write_text(
+        text.replace(text.split("private-key ")[1].split("\n")[0], str(kept))
+    )
+    lines = [
+        "  - {kind: wireguard, node: h1, config: wg0.conf}" if "node: h1, address" in line else line
+        for line in TEXT.splitlines()
+    ]
+    assert "config: wg0.conf" in "\n".join(lines)
+    file = machine.file("\n".join(lines))
+    done = json.loads(machine.linkspan("up", "--json", file).stdout)["plan"]
+    assert done == [], "the configuration says what there is"
+    machine.linkspan("down", "wireguard")

@@ -16,6 +16,7 @@ import click
 from linkspan import __version__
 from linkspan.cli.common import CHECK, CONFIRM_WITHIN, JSON, LAB, check_address
 from linkspan.cli.common import print_json as _print_json
+from linkspan.cli.export import export
 from linkspan.cli.uplink import COMMANDS
 from linkspan.errors import LinkspanError
 
@@ -310,7 +311,7 @@ def schema() -> None:
     _print_json(json_schema())
 
 
-for _command in COMMANDS:
+for _command in (*COMMANDS, export):
     cli.add_command(_command)
 
 

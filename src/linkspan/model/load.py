@@ -10,9 +10,12 @@ from __future__ import annotations
 
 from pathlib import Path as FilePath
 
+from msgspec.structs import replace
+
 from linkspan.errors import Fault, Mistake
+from linkspan.model import wg_quick
 from linkspan.model.convert import Conversion
-from linkspan.model.flaw import in_order
+from linkspan.model.flaw import in_order, label
 from linkspan.model.paths import with_whole_paths
 from linkspan.model.position import locate
 from linkspan.model.topology import Topology
@@ -38,6 +41,7 @@ def loads(text: str, file: str) -> Topology:
     conversion = Conversion(document, file)
     topology = conversion.topology()
     faults = conversion.faults
+    topology = _with_configurations(topology, FilePath(file).parent, faults)
     for flaw in validate(topology):
         if conversion.is_misplaced(flaw.path) or conversion.is_misplaced(flaw.also):
             continue
@@ -57,3 +61,22 @@ def loads(text: str, file: str) -> Topology:
     if faults:
         raise Mistake(*in_order(faults))
     return topology
+
+
+def _with_configurations(topology: Topology, folder: FilePath, faults: list[Fault]) -> Topology:
+    """The topology with what files of wg-quick say that it names."""
+    links = list(topology.links)
+    for number, link in topology.wireguards():
+        if link.config is None:
+            continue
+        where = label(("links", number))
+        path = folder / FilePath(link.config).expanduser()
+        try:
+            links[number] = wg_quick.read(path.read_text(), str(path), link)
+        except Mistake as mistake:
+            faults += mistake.faults
+        except (OSError, ValueError) as error:
+            why = error.strerror if isinstance(error, OSError) else "it is not text"
+            step = "correct config"
+            faults.append(Fault(f"{where}: {path} can't be read: {why}", next_step=step))
+    return replace(topology, links=tuple(links))

@@ -89,6 +89,13 @@ class WireguardLink(Value, frozen=True, kw_only=True, tag_field="kind", tag="wir
             "key is made and kept as long as the lab is there."
         ),
     ] = None
+    config: Annotated[
+        PathText | None,
+        Meta(
+            description="File of wg-quick that says all of this, beside `node` and `name`: "
+            "Address, ListenPort, MTU, PrivateKey and peers."
+        ),
+    ] = None
     peers: Annotated[tuple[WireguardPeer, ...], Meta(description="The other ends.")] = ()
     public_key: Annotated[
         KeyText | None,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import TypeAlias
 
 from linkspan.model.kernel_options import options_of
@@ -24,6 +24,7 @@ from linkspan.model.topology import Topology
 from linkspan.model.wireguard_peers import mtu_of, networks, peers
 from linkspan.plan.routing import DEFAULT_METRICS
 
+Network: TypeAlias = IPv4Network | IPv6Network
 Fact: TypeAlias = tuple[AnyKey, AnyValue]
 
 
@@ -50,10 +51,17 @@ def wireguards(topology: Topology) -> Iterator[Fact]:
         )
         own = [ip_interface(text).network for text in link.address]
         for network in sorted({text for peer in link.peers for text in networks(peer)}):
-            if ip_network(network) not in own:
-                version = ip_network(network).version
+            wanted = ip_network(network)
+            if not any(_is_within(wanted, each) for each in own):
+                version = wanted.version
                 key = RouteKey(link.node, network, DEFAULT_METRICS[version])
                 yield key, Route(interface=link.name, scope="link" if version == 4 else "global")
+
+
+def _is_within(network: Network, other: Network) -> bool:
+    if isinstance(network, IPv4Network):
+        return isinstance(other, IPv4Network) and network.subnet_of(other)
+    return isinstance(other, IPv6Network) and network.subnet_of(other)
 
 
 def links(topology: Topology) -> Iterator[Fact]:

@@ -48,6 +48,14 @@ def read_private(file: Path, whose: str) -> str:
                 next_step="correct private-key-file, or leave it out: a key is made then",
             )
         ) from None
+    if "[interface]" in text.lower() and _PRIVATE not in text.lower():
+        raise Mistake(
+            Fault(
+                f"{whose}: {file} has no PrivateKey",
+                expected="PrivateKey = …, or PostUp = wg set %i private-key FILE",
+                next_step="write one of the two under [Interface]",
+            )
+        )
     for line in text.splitlines():
         name, sign, value = line.partition("=")
         if sign and name.strip().lower() == _PRIVATE:

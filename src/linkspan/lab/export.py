@@ -1,0 +1,31 @@
+"""What a running lab has, in other tools' languages."""
+
+from __future__ import annotations
+
+from linkspan.errors import Fault, Mistake
+from linkspan.interop.wg_quick import write
+from linkspan.lab.find import Place
+from linkspan.lab.observe import require_topology
+from linkspan.model.flaw import names_of
+from linkspan.model.wireguard_peers import mtu_of, peers
+from linkspan.services.wireguard_keys import file_of
+
+
+def wg_quick(place: Place, node: str, name: str) -> str:
+    """A WireGuard interface as a file of wg-quick. Its private key is in the lab's folder, as long
+    as the lab is there. Raises Mistake when there is none of that name.
+    """
+    topology = require_topology(place)
+    for _, link in topology.wireguards():
+        if (link.node, link.name) == (node, name):
+            key_file = file_of(place.folder, str(link.public_key))
+            found = list(peers(topology, link))
+            return write(link, found, mtu_of(topology, link), str(key_file))
+    known = [f"{link.node}:{link.name}" for _, link in topology.wireguards()]
+    raise Mistake(
+        Fault(
+            f"{node} has no WireGuard interface {name}",
+            expected=names_of("one of the lab", known),
+            next_step="write NODE:NAME as `linkspan show` has it",
+        )
+    )
