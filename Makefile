@@ -7,9 +7,10 @@ TEST_STAMP := $(VENV)/.installed-for-tests
 
 KERNEL_CACHE := src/linkspan/engine/user/kernel_cache.bpf
 
-LABS := tests/lab tests/uplink tests/services tests/examples tests/cli
+LABS := tests/lab tests/cli
+NETWORKS := tests/uplink tests/services tests/examples
 
-.PHONY: demo test checked labs parts bench bench-scale lint install clean packages
+.PHONY: demo test checked labs networks parts bench bench-scale lint install clean packages
 
 demo: $(STAMP)
 	@$(BIN)/python examples/demo.py
@@ -41,14 +42,17 @@ test: packages
 	@$(MAKE) --no-print-directory checked
 
 checked: lint
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going --output-sync=target labs parts
+	@$(MAKE) --no-print-directory --jobs=3 --keep-going --output-sync=target labs networks parts
 
 # Labs mostly wait for what they started, so the rest runs beside them.
 labs:
 	$(BIN)/python -m pytest $(LABS)
 
+networks:
+	$(BIN)/python -m pytest -p no:cacheprovider $(NETWORKS)
+
 parts:
-	$(BIN)/python -m pytest -p no:cacheprovider tests $(LABS:%=--ignore=%)
+	$(BIN)/python -m pytest -p no:cacheprovider tests $(LABS:%=--ignore=%) $(NETWORKS:%=--ignore=%)
 
 lint: $(TEST_STAMP)
 	$(BIN)/ruff format --check src tests bench examples

@@ -85,7 +85,8 @@ def test_a_killed_down_is_finished_by_the_next(machine: Machine, engine: str) ->
     for actions in (1, 3, 5):
         machine.linkspan("up", file)
         kill_after(machine, actions, "down", "office")
-        machine.linkspan("down", "office")
+        if (machine.labs / "office").exists():
+            machine.linkspan("down", "office")
         machine.assert_as_before()
 
 
