@@ -8,7 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.examples.networks import with_engine
 from tests.machine import EXAMPLES, Machine, wait_until
+
+from linkspan.model.load import loads
+from linkspan.model.topology import dump
 
 TEXT = (EXAMPLES / "wireguard.yaml").read_text()
 
@@ -39,17 +43,29 @@ def device(machine: Machine, node: str) -> dict[str, Any]:
 
 @pytest.mark.parametrize("engine", ["kernel", "user"])
 def test_a_bridge_goes_through_the_tunnel_whole(machine: Machine, engine: str) -> None:
-    text = TEXT.replace("node: h1, mtu", f"node: h1, engine: {engine}, mtu")
-    file = machine.file(text.replace("node: h2, mtu", f"node: h2, engine: {engine}, mtu"))
+    file = machine.file(dump(with_engine(loads(TEXT, "wireguard.yaml"), engine)))
     machine.linkspan("up", file)
     machine.linkspan("plan", "--check", file)
     run(machine, "h1", "ping", "-c1", "-W5", "192.168.2.2")
-    run(machine, "a", "ping", "-c1", "-W5", "-M", "do", "-s", "1342", "10.8.0.2")
+    run(machine, "b", "ping", "-c1", "-W5", "-M", "do", "-s", "1342", "10.8.0.1")
     (peer,) = device(machine, "h1")["peers"]
     assert peer["handshake_age"] < 60
     assert peer["bytes_in"] > 1300
     assert peer["public_key"] == device(machine, "h2")["public_key"]
     assert peer["endpoint"] == "192.0.2.2:51820"
+    machine.linkspan("down", "wireguard")
+
+
+def test_who_has_another_mtu_is_told_that_of_the_tunnel(machine: Machine) -> None:
+    """By DHCP and by router advertisement: as a guest does that nobody set an MTU for."""
+    b = "{bridge: br2, address: dhcp"
+    assert b in TEXT
+    machine.linkspan("up", machine.file(TEXT.replace(b, b + ", mtu: 1500")))
+    assert "mtu 1500" in run(machine, "b", "ip", "link", "show", "eth0")
+    assert "mtu 1370" in run(machine, "b", "ip", "route", "show", "10.8.0.0/24")
+    assert "mtu 1370" in run(machine, "b", "ip", "-6", "route", "show", "fd00:8::/64")
+    for address in ("10.8.0.1", "fd00:8::1"):
+        run(machine, "b", "ping", "-c1", "-W5", "-s", "1450", address)
     machine.linkspan("down", "wireguard")
 
 
@@ -109,7 +125,7 @@ def test_tunnels_follow_the_file_and_drift_is_put_right(machine: Machine) -> Non
     machine.linkspan("plan", "--check", file, status=1)
     machine.linkspan("up", file)
     machine.linkspan("plan", "--check", file)
-    run(machine, "a", "ping", "-c1", "-W5", "10.8.0.2")
+    run(machine, "b", "ping", "-c1", "-W5", "10.8.0.1")
     machine.linkspan("down", "wireguard")
 
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkspan.model.rules import RulesKey
 from linkspan.model.state import (
     Address,
     AddressKey,
@@ -24,6 +25,7 @@ from linkspan.model.state import (
     PortKey,
     Route,
     RouteKey,
+    SettingKey,
     Socket,
     SocketKey,
     State,
@@ -125,8 +127,10 @@ def carry_out(changes: Sequence[Change], state: State) -> State:
 
 
 def forget(gone: AnyKey, now: State) -> None:
-    """Remove something and what the kernel removes with it: addresses, routes, FDB entries."""
-    by_itself = (AddressKey, UpKey, RouteKey, EntryKey)
+    """Remove something and what the kernel removes with it: addresses, routes, FDB entries, and a
+    namespace's or an interface's settings and rules.
+    """
+    by_itself = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey)
     for key in [key for key in now if isinstance(key, by_itself) and gone in parents(key, now)]:
         del now[key]
     del now[gone]

@@ -16,8 +16,9 @@ from linkspan.errors import Fault, Mistake
 from linkspan.model import wg_quick
 from linkspan.model.convert import Conversion
 from linkspan.model.flaw import in_order, label
+from linkspan.model.mtus import with_mtus
 from linkspan.model.paths import with_whole_paths
-from linkspan.model.position import locate
+from linkspan.model.position import YamlValue, is_there, locate
 from linkspan.model.topology import Topology
 from linkspan.model.validate import validate
 from linkspan.model.yaml_reader import read
@@ -42,6 +43,7 @@ def loads(text: str, file: str) -> Topology:
     topology = conversion.topology()
     faults = conversion.faults
     topology = _with_configurations(topology, FilePath(file).parent, faults)
+    topology = with_mtus(topology, _saying_mtu(document.root, topology))
     for flaw in validate(topology):
         if conversion.is_misplaced(flaw.path) or conversion.is_misplaced(flaw.also):
             continue
@@ -61,6 +63,12 @@ def loads(text: str, file: str) -> Topology:
     if faults:
         raise Mistake(*in_order(faults))
     return topology
+
+
+def _saying_mtu(root: YamlValue, topology: Topology) -> list[str]:
+    """The bridges for which the file says an MTU."""
+    paths = {name: ("bridges", name, "mtu") for name in topology.bridges}
+    return [name for name, path in paths.items() if is_there(root, path)]
 
 
 def _with_configurations(topology: Topology, folder: FilePath, faults: list[Fault]) -> Topology:

@@ -66,3 +66,13 @@ def locate(root: YamlValue, path: Path, file: str, *, at_key: bool = False) -> P
         else:
             break
     return Place(file, line, column)
+
+
+def is_there(root: YamlValue, path: Path) -> bool:
+    """Whether there is a value at `path`, as it stands in the file."""
+    value = root
+    for step in path:
+        if not isinstance(value, YamlMapping) or str(step) not in value.values:
+            return False
+        value = value.values[str(step)]
+    return True

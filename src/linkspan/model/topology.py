@@ -205,7 +205,11 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
         bool, Meta(description="Whether the bridge's own interface on its node is up.")
     ] = True
     mtu: Annotated[
-        Mtu, Meta(description="Largest packet in bytes, also of ports that say nothing else.")
+        Mtu,
+        Meta(
+            description="Largest packet in bytes, also of ports that say nothing else. Left out, "
+            "1500, or what fits through the bridge's VXLAN tunnels."
+        ),
     ] = 1500
     dhcp: Annotated[
         Dhcp | None, Meta(description="Addresses that the bridge gives away; none: no DHCP server.")

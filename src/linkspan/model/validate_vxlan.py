@@ -1,9 +1,8 @@
 """Checks of VXLAN tunnels: where they begin and lead, and whether a packet fits what is below.
 
 A packet on the underlay is 50 bytes longer than the one within (IPv4), or 70 (IPv6). Where the file
-says by which interface of the node the far host is reached, its MTU has to hold that; it is found
-here, before anything is touched, since it is not lowered behind anybody's back: other ports of the
-bridge would go on sending what the tunnel drops.
+says by which interface of the node the far host is reached, and which MTU the bridge is to have,
+the one has to hold the other. A bridge that says none gets one that fits (`model.mtus`).
 """
 
 from __future__ import annotations
@@ -13,12 +12,12 @@ from ipaddress import ip_address, ip_interface
 
 from linkspan.model.base import Engine
 from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
+from linkspan.model.mtus import underlays
 from linkspan.model.position import Path
 from linkspan.model.topology import Bridge, Scope, Topology
-from linkspan.model.underlay import Station, towards
+from linkspan.model.underlay import Station
 from linkspan.model.vxlan import VxlanLink
 from linkspan.model.wireguard_peers import all_stations
-from linkspan.wire.vxlan import OVERHEAD_BYTES
 
 _ALL_LINKS: tuple[Path, ...] = (("links",),)
 
@@ -121,7 +120,7 @@ def _ends(topology: Topology, path: Path, link: VxlanLink, bridge: Bridge) -> It
             next_step="correct the address, or leave local out",
             needs=_ALL_LINKS,
         )
-    yield from _fit(topology, path, link, bridge, own)
+    yield from _fit(topology, path, link, bridge)
 
 
 def _group(path: Path, link: VxlanLink, bridge: Bridge, own: list[Station]) -> Iterator[Flaw]:
@@ -143,15 +142,8 @@ def _group(path: Path, link: VxlanLink, bridge: Bridge, own: list[Station]) -> I
         )
 
 
-def _fit(
-    topology: Topology, path: Path, link: VxlanLink, bridge: Bridge, own: list[Station]
-) -> Iterator[Flaw]:
-    for remote in link.everyone:
-        if link.interface is not None:
-            way = next((each for each in own if each.interface == link.interface), None)
-        else:
-            way = towards(topology, bridge.node, remote, own)
-        room = OVERHEAD_BYTES[ip_address(remote).version]
+def _fit(topology: Topology, path: Path, link: VxlanLink, bridge: Bridge) -> Iterator[Flaw]:
+    for way, room in underlays(topology, link):
         if way is not None and way.mtu < bridge.mtu + room:
             yield Flaw(
                 path,
@@ -159,7 +151,8 @@ def _fit(
                 expected=f"an MTU of the bridge of at most {way.mtu - room}: that of "
                 f"{way.interface} of {brief(bridge.node)}, {way.mtu}, less {room}",
                 found=f"{bridge.mtu} bytes",
-                next_step=f"write `mtu: {way.mtu - room}` at bridge {brief(link.bridge)}",
+                next_step=f"write `mtu: {way.mtu - room}` at bridge {brief(link.bridge)}, or leave "
+                "mtu out there",
                 needs=(*_ALL_LINKS, ("bridges", link.bridge)),
             )
             return

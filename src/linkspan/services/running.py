@@ -27,7 +27,16 @@ from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
 from linkspan.engine.stack import setting_file
 from linkspan.errors import Bug, Refusal
-from linkspan.model.state import Bridge, BridgeKey, Port, PortKey, Service, ServiceKey, State
+from linkspan.model.state import (
+    Bridge,
+    BridgeKey,
+    Port,
+    PortKey,
+    Service,
+    ServiceKey,
+    State,
+    VxlanKey,
+)
 from linkspan.plan.change import Change
 from linkspan.plan.services import CLIENT, IPV4, IPV6, SERVER
 from linkspan.sandbox.namespaces import inside, node_key
@@ -42,6 +51,10 @@ _PREFIX: Final = "service:"
 PATIENCE: Final = 10.0
 """Seconds that a program gets for its first work: a client that hears nothing asks after 4 and
 after 8 more (RFC 2131, 4.1)."""
+
+TUNNEL_DELAY: Final = 15.0
+"""Seconds that a client gets in addition whose bridge goes through tunnels: a WireGuard peer that is
+not up yet is asked again after 5 and after 10 (section 6.1 of its whitepaper)."""
 
 FORWARD_DELAY: Final = 15.0
 """Seconds that a port listens, and then learns, unless the file says another (br_if.c)."""
@@ -202,14 +215,17 @@ class Services:
 
     def _patience(self, key: ServiceKey) -> float:
         """Seconds that a client gets: as long again as a spanning tree keeps its port from
-        forwarding, since the time between two questions doubles.
+        forwarding, since the time between two questions doubles, and what a tunnel takes.
         """
+        patience = PATIENCE
         match self._state.get(PortKey(key.node, key.interface)):
             case Port(bridge=name):
                 match self._state.get(BridgeKey(name)):
                     case Bridge(options={"stp": str(), **options}):
-                        return PATIENCE + 4 * float(options.get("forward_delay") or FORWARD_DELAY)
-        return PATIENCE
+                        patience += 4 * float(options.get("forward_delay") or FORWARD_DELAY)
+                if any(isinstance(each, VxlanKey) and each.bridge == name for each in self._state):
+                    patience += TUNNEL_DELAY
+        return patience
 
     def _complaint(self, key: ServiceKey, lack: str) -> str:
         what = {IPV4: "no IPv4 address", IPV6: "no IPv6 address"}.get(lack, f"not {lack}")
