@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from linkspan.model.address_shapes import parse_interface
 from linkspan.model.flaw import label, resembling
-from linkspan.model.shapes import SHAPES, parse_interface
+from linkspan.model.shapes import SHAPES
 from linkspan.model.topology import MOST_PORTS, Bridge, Node, NodePort, Topology
 from linkspan.model.unfit import UnfitError
 from linkspan.model.validate import validate

@@ -21,7 +21,7 @@ from linkspan.lab.terms import Terms
 from linkspan.lab.up import Up, bring
 from linkspan.model.base import Engine
 from linkspan.model.flaw import Flaw
-from linkspan.model.shapes import interface_name
+from linkspan.model.name_shapes import interface_name
 from linkspan.model.topology import Bridge, Scope, Topology, UplinkPort
 from linkspan.model.unfit import UnfitError
 from linkspan.model.validate import validate

@@ -12,7 +12,7 @@ from typing import Annotated, Final, TypeAlias
 from msgspec import Meta
 
 from linkspan.model.base import Value
-from linkspan.model.shapes import interface_name
+from linkspan.model.name_shapes import interface_name
 from linkspan.model.texts import AddressText, InterfaceName, MacText, Mtu, Reference
 from linkspan.model.unfit import UnfitError
 from linkspan.model.vxlan import VxlanLink

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
 
+from linkspan.model.address_shapes import Interface, parse_interface
 from linkspan.model.dhcp import Span, ipv6_block, span, without
-from linkspan.model.shapes import Interface, parse_interface
 from linkspan.model.topology import Bridge, NodePort, Topology
 
 

@@ -94,7 +94,7 @@ def reference() -> str:
     """The page `docs/file.md`: every field with type, default and meaning."""
     parts = [
         "# The file\n",
-        "<!-- Generated from src/linkspan/model/{topology,dhcp,*_options}.py. -->\n",
+        "<!-- Generated from src/linkspan/model/{topology,bridge,node,dhcp,*_options}.py. -->\n",
         "A lab is one YAML 1.2 file. Nothing in it is ignored: a key that is not listed here is a",
         "mistake. Mappings without a value are empty (`br0:`), and a list of one may be written",
         "without brackets. The same as JSON Schema: [linkspan.schema.json](linkspan.schema.json).",

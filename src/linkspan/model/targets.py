@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from linkspan.model.address_shapes import parse_interface
 from linkspan.model.publish import Publish
-from linkspan.model.shapes import parse_interface
 from linkspan.model.topology import Topology
 
 

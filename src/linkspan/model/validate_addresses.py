@@ -12,10 +12,10 @@ from ipaddress import ip_address
 
 import msgspec
 
+from linkspan.model.address_shapes import Interface, parse_interface
 from linkspan.model.dhcp import BY_DHCP
 from linkspan.model.flaw import Flaw, brief, label, names_of
 from linkspan.model.position import Path
-from linkspan.model.shapes import Interface, parse_interface
 from linkspan.model.texts import IPV6_MTU
 from linkspan.model.topology import Topology
 

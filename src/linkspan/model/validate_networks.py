@@ -9,11 +9,11 @@ from typing import Final
 
 import msgspec
 
+from linkspan.model.address_shapes import parse_interface
 from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
 from linkspan.model.network import Forward
 from linkspan.model.position import Path
 from linkspan.model.publish import Publish, parse_publish
-from linkspan.model.shapes import parse_interface
 from linkspan.model.targets import targets
 from linkspan.model.topology import Bridge, Topology
 

@@ -13,10 +13,10 @@ import ipaddress
 from collections.abc import Iterator
 from typing import Final, TypeAlias
 
+from linkspan.model.address_shapes import parse_interface
 from linkspan.model.network import Forward
 from linkspan.model.publish import parse_publish
 from linkspan.model.rules import Network, PortForward, Rules, RulesKey
-from linkspan.model.shapes import parse_interface
 from linkspan.model.state import Setting, SettingKey
 from linkspan.model.targets import targets
 from linkspan.model.topology import Bridge, Scope, Topology

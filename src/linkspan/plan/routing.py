@@ -11,8 +11,8 @@ import ipaddress
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
+from linkspan.model.address_shapes import parse_interface
 from linkspan.model.network import Forward
-from linkspan.model.shapes import parse_interface
 from linkspan.model.state import Route, RouteKey
 from linkspan.model.topology import Node, NodeKind, NodePort, Topology
 

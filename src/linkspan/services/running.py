@@ -53,8 +53,8 @@ PATIENCE: Final = 10.0
 after 8 more (RFC 2131, 4.1)."""
 
 TUNNEL_DELAY: Final = 15.0
-"""Seconds that a client gets in addition whose bridge goes through tunnels: a WireGuard peer that is
-not up yet is asked again after 5 and after 10 (section 6.1 of its whitepaper)."""
+"""Seconds that a client gets in addition whose bridge goes through tunnels: a WireGuard peer that
+is not up yet is asked again after 5 and after 10 (section 6.1 of its whitepaper)."""
 
 FORWARD_DELAY: Final = 15.0
 """Seconds that a port listens, and then learns, unless the file says another (br_if.c)."""
