@@ -14,10 +14,10 @@ from typing import Any
 import click
 
 from linkspan import __version__
-from linkspan.cli.common import CHECK, CONFIRM_WITHIN, JSON, LAB, check_address
-from linkspan.cli.common import print_json as _print_json
+from linkspan.cli.common import CHECK, CONFIRM_WITHIN, JSON, check_address, print_json
 from linkspan.cli.export import export
-from linkspan.cli.uplink import COMMANDS
+from linkspan.cli.reading import COMMANDS as READING_COMMANDS
+from linkspan.cli.uplink import COMMANDS as UPLINK_COMMANDS
 from linkspan.errors import LinkspanError
 
 
@@ -45,7 +45,7 @@ def up(file: Path, watch: bool, confirm_within: float, watched: str | None, as_j
     def report(done: Any) -> None:
         _print_notices(done.notices)
         if as_json:
-            _print_json(up_as_json(done))
+            print_json(up_as_json(done))
         else:
             click.echo(up_as_text(done))
 
@@ -76,7 +76,7 @@ def plan(file: Path, check: bool, as_json: bool) -> None:
     changes, notices = preview(file)
     _print_notices(notices)
     if as_json:
-        _print_json(plan_as_json(changes))
+        print_json(plan_as_json(changes))
     else:
         click.echo(plan_as_text(changes) or "nothing to do: all is as the file says")
     if check and changes:
@@ -94,7 +94,7 @@ def down(lab: str, as_json: bool) -> None:
     place = find_lab(_lab_name(lab))
     take_down(place)
     if as_json:
-        _print_json({"lab": place.name})
+        print_json({"lab": place.name})
     else:
         click.echo(f"{place.name} is down; nothing of it is left")
 
@@ -106,137 +106,6 @@ def _lab_name(text: str) -> str:
 
         return load(Path(text)).name
     return text
-
-
-@cli.command()
-@LAB
-@JSON
-def show(lab: str | None, as_json: bool) -> None:
-    """Show a picture of a lab, then its ports, addresses and counters. Without LAB, show the
-    machine as it is, whoever made it: bridges, interfaces, routes, namespaces, and which labs
-    there are."""
-    if lab is None:
-        _show_host(as_json)
-        return
-    from linkspan.view import machines, picture, tables
-
-    snapshot = _observe(lab)
-    if as_json:
-        _print_json(snapshot)
-        return
-    from linkspan.view.uplinks import pending_as_text
-    from linkspan.view.wireguard import wireguard_table
-
-    parts = [
-        picture(snapshot, columns=_columns(), ascii=not _speaks_utf8()),
-        tables.ports_table(snapshot),
-        machines.machines_table(snapshot),
-        machines.machine_ports_table(snapshot),
-        tables.addresses_table(snapshot),
-        wireguard_table(snapshot),
-        tables.drops_table(snapshot),
-        pending_as_text(snapshot.pending) if snapshot.pending is not None else "",
-    ]
-    click.echo("\n\n".join(part for part in parts if part))
-
-
-def _show_host(as_json: bool) -> None:
-    from linkspan.lab.host import observe_host
-    from linkspan.view.host import host_text
-
-    snapshot = observe_host()
-    if as_json:
-        _print_json(snapshot)
-    else:
-        click.echo(host_text(snapshot, columns=_columns(), ascii=not _speaks_utf8()))
-
-
-def _observe(lab: str | None) -> Any:
-    from linkspan.lab.find import find_running
-    from linkspan.lab.observe import observe
-
-    return observe(find_running(lab))
-
-
-def _columns() -> int:
-    import shutil
-
-    return max(60, shutil.get_terminal_size((100, 24)).columns)
-
-
-def _speaks_utf8() -> bool:
-    return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
-
-
-@cli.command()
-@LAB
-@JSON
-def ports(lab: str | None, as_json: bool) -> None:
-    """List the ports of a lab's bridges with their options and counters."""
-    from linkspan.view.tables import drops_table, ports_table
-
-    snapshot = _observe(lab)
-    if as_json:
-        _print_json({bridge.name: bridge.ports for bridge in snapshot.bridges})
-        return
-    click.echo("\n\n".join(filter(None, [ports_table(snapshot), drops_table(snapshot)])))
-
-
-@cli.command()
-@LAB
-@JSON
-def fdb(lab: str | None, as_json: bool) -> None:
-    """List the forwarding databases of a lab's bridges."""
-    from linkspan.view.tables import fdb_table
-
-    snapshot = _observe(lab)
-    if as_json:
-        _print_json({bridge.name: bridge.fdb for bridge in snapshot.bridges})
-        return
-    click.echo(fdb_table(snapshot))
-
-
-@cli.command()
-@LAB
-@JSON
-def leases(lab: str | None, as_json: bool) -> None:
-    """List the addresses that a lab's bridges have lent by DHCP."""
-    import time
-
-    from linkspan.lab.find import find_running
-    from linkspan.lab.leases import leases as read_leases
-    from linkspan.view.leases import leases_table
-
-    found = read_leases(find_running(lab))
-    if as_json:
-        _print_json(found)
-    else:
-        click.echo(leases_table(found, time.time()))
-
-
-@cli.command()
-@LAB
-@click.option(
-    "--timeout",
-    type=click.FloatRange(0.05, 60),
-    default=1.0,
-    show_default=True,
-    help="Seconds to wait for each reply.",
-)
-@JSON
-def ping(lab: str | None, timeout: float, as_json: bool) -> None:
-    """Probe who can reach whom, all pairs; exits with 1 when somebody can't."""
-    from linkspan.lab.find import find_running
-    from linkspan.lab.probe import ping as probe
-    from linkspan.view.matrix import ping_matrix
-
-    results = probe(find_running(lab), timeout)
-    if as_json:
-        _print_json(results)
-    else:
-        click.echo(ping_matrix(results, columns=_columns()))
-    if any(reach.result != "reached" for reach in results):
-        sys.exit(1)
 
 
 @cli.command(name="exec", context_settings={"allow_interspersed_args": False})
@@ -308,10 +177,10 @@ def schema() -> None:
     """Print the JSON Schema of the file, for editors to complete and check it with."""
     from linkspan.model.schema import json_schema
 
-    _print_json(json_schema())
+    print_json(json_schema())
 
 
-for _command in (*COMMANDS, export):
+for _command in (*READING_COMMANDS, *UPLINK_COMMANDS, export):
     cli.add_command(_command)
 
 
