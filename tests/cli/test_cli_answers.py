@@ -12,6 +12,7 @@ from tests.machine import EXAMPLES, Machine, linkspan_command
 
 from linkspan import __version__
 from linkspan.cli import main as command_line
+from linkspan.cli import reading
 from linkspan.errors import Bug, Fault, Missing, Mistake, Refusal
 from linkspan.model.snapshot import (
     BridgeSnapshot,
@@ -90,7 +91,7 @@ def run(arguments: Sequence[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
 @pytest.fixture
 def sample(monkeypatch: pytest.MonkeyPatch) -> None:
     """A lab that stands still."""
-    monkeypatch.setattr(command_line, "_observe", lambda lab: SNAPSHOT)
+    monkeypatch.setattr(reading, "_observe", lambda lab: SNAPSHOT)
     monkeypatch.setattr("linkspan.lab.find.find_running", lambda lab: None)
     monkeypatch.setattr("linkspan.lab.probe.ping", lambda place, timeout: REACHES)
     monkeypatch.setenv("COLUMNS", "100")
