@@ -21,9 +21,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from linkspan.control.lines import Client
-from linkspan.engine.netlink import Netlink
 from linkspan.lab.find import Place
 from linkspan.lab.leases import leased_addresses, leases
+from linkspan.lab.neighbours import answers_arp
 from linkspan.lab.observe import fetch_network, require_topology
 from linkspan.model.snapshot import LeaseSnapshot, Reach
 from linkspan.model.topology import HOST, Topology
@@ -31,11 +31,9 @@ from linkspan.sandbox import holder
 from linkspan.sandbox.namespaces import close_all, inside
 from linkspan.sandbox.syscalls import raise_descriptor_limit
 from linkspan.sandbox.worker import run_inside
-from linkspan.types import Mac, parse_mac
 from linkspan.wire import icmp
 from linkspan.wire.formats import BadFormat
 from linkspan.wire.icmp import Echo, EchoType
-from linkspan.wire.probe import parse_resolved, resolve_request
 
 TRIES: Final = 2
 UNDER_WAY: Final = 256
@@ -48,7 +46,6 @@ MEASURING_SECONDS: Final = 3.0
 """Longest time that the second pass takes."""
 
 _DATA: Final = b"linkspan ping"
-_ETH_P_ARP = 0x0806
 
 
 @dataclass(slots=True)
@@ -257,48 +254,8 @@ def _ask_neighbours(probes: Sequence[Probe], networks: dict[str, int], timeout: 
     ]
     for probe in silent[:UNDER_WAY]:
         with inside(networks[probe.source]):
-            answer = _answers_arp(probe.address, min(timeout, 0.3))
+            answer = answers_arp(probe.address, min(timeout, 0.3))
         if answer is not None:
             probe.detail = (
                 f"ARP was {'answered, ICMP was not' if answer else 'not answered either'}"
             )
-
-
-def _answers_arp(address: str, timeout: float) -> bool | None:
-    """Ask for an IPv4 address on the interface whose network holds it; None if there is none.
-
-    The calling process is in the node's network namespace.
-    """
-    target = ipaddress.ip_address(address)
-    for name, mac, own in _own_networks():
-        if target in own.network:
-            return _ask(name, mac, own.ip.packed, target.packed, timeout)
-    return None
-
-
-def _own_networks() -> list[tuple[str, Mac, ipaddress.IPv4Interface]]:
-    with Netlink() as netlink:
-        found = netlink.addresses()
-        return [
-            (interface.name, parse_mac(interface.mac), own)
-            for interface in netlink.interfaces()
-            for text in found.get(interface.index, [])
-            if isinstance(own := ipaddress.ip_interface(text), ipaddress.IPv4Interface)
-        ]
-
-
-def _ask(interface: str, mac: Mac, source: bytes, target: bytes, timeout: float) -> bool:
-    with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0) as sock:
-        sock.bind((interface, _ETH_P_ARP))
-        sock.send(resolve_request(mac, source, target))
-        deadline = time.monotonic() + timeout
-        while (left := deadline - time.monotonic()) > 0:
-            sock.settimeout(left)
-            try:
-                if parse_resolved(sock.recv(2048)).address == target:
-                    return True
-            except TimeoutError:
-                break
-            except BadFormat:
-                continue
-    return False
