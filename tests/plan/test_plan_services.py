@@ -127,3 +127,13 @@ def test_a_block_of_ipv6_holds_no_address_of_the_file(numbers: set[int]) -> None
     first, last = ipv6_block(network, taken)
     assert network[0] < first < last
     assert not any(first <= IPv6Address(address) <= last for address in taken)
+
+
+def test_whoever_is_no_node_has_its_fixed_lease_by_its_mac() -> None:
+    text = (
+        "name: lab\nbridges: {br0: {engine: user, address: 10.0.0.1/24, dhcp: {stations: "
+        '{guest: {mac: "52:54:00:00:00:07", address: 10.0.0.9}}}}}'
+    )
+    lines = services(text)["dnsmasq host br0"].text.splitlines()
+    assert "dhcp-range=10.0.0.0,static,255.255.255.0,3600" in lines
+    assert "dhcp-host=52:54:00:00:00:07,10.0.0.9,guest" in lines

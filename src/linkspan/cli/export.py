@@ -20,3 +20,15 @@ def wg_quick(interface: str) -> None:
     text, _, name = interface.partition(":")
     place, node = find_node(text)
     click.echo(exports.wg_quick(place, node, name or "wg0"), nl=False)
+
+
+@export.command(name="libvirt")
+@click.argument("bridge", metavar="[LAB/]BRIDGE")
+def libvirt(bridge: str) -> None:
+    """A bridge as a network for `virsh net-define`: one of scope host as it is, with libvirt's
+    guests on it; one of a sandbox as a network that libvirt is to make."""
+    from linkspan.lab import export as exports
+    from linkspan.lab.find import find_running
+
+    lab, _, name = bridge.rpartition("/")
+    click.echo(exports.libvirt(find_running(lab or None), name), nl=False)

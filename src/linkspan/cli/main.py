@@ -16,6 +16,7 @@ import click
 from linkspan import __version__
 from linkspan.cli.common import CHECK, CONFIRM_WITHIN, JSON, check_address, print_json
 from linkspan.cli.export import export
+from linkspan.cli.imports import import_
 from linkspan.cli.reading import COMMANDS as READING_COMMANDS
 from linkspan.cli.uplink import COMMANDS as UPLINK_COMMANDS
 from linkspan.errors import LinkspanError
@@ -131,47 +132,6 @@ def console(node: str) -> None:
     connect(*find_node(node))
 
 
-@cli.group(name="import")
-def import_() -> None:
-    """Write what other tools made as a file of linkspan's."""
-
-
-@import_.command(name="host")
-@click.option(
-    "-o",
-    "--output",
-    type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write; standard output when left out.",
-)
-def import_host(output: Path | None) -> None:
-    """Write the bridges of this machine, and the namespaces on them, as a file; comments say what
-    it could not say."""
-    from linkspan.interop.host import import_host as write
-    from linkspan.lab.host import observe_host
-    from linkspan.view.table import plural
-
-    imported = write(observe_host(), str(output or "-"))
-    if output is None:
-        click.echo(imported.text, nl=False)
-        return
-    _write_file(output, imported.text)
-    what = plural(len(imported.topology.bridges), "bridge")
-    what += f", {plural(len(imported.topology.nodes), 'node')}"
-    if imported.remarks:
-        what += f"; comments say what it could not say ({len(imported.remarks)})"
-    click.echo(f"{output}: {what}")
-
-
-def _write_file(path: Path, text: str) -> None:
-    from linkspan.errors import Fault, Mistake
-
-    try:
-        path.write_text(text, encoding="utf-8")
-    except OSError as error:
-        fault = Fault(f"{path}: cannot be written: {error.strerror}", next_step="check the path")
-        raise Mistake(fault) from None
-
-
 @cli.command()
 def schema() -> None:
     """Print the JSON Schema of the file, for editors to complete and check it with."""
@@ -180,7 +140,7 @@ def schema() -> None:
     print_json(json_schema())
 
 
-for _command in (*READING_COMMANDS, *UPLINK_COMMANDS, export):
+for _command in (*READING_COMMANDS, *UPLINK_COMMANDS, export, import_):
     cli.add_command(_command)
 
 

@@ -16,7 +16,23 @@ from linkspan.model.load import loads
 from linkspan.model.position import Path
 from linkspan.model.topology import Topology
 
-HEADING: Final = "The bridges of a machine and the namespaces on them, as they were found."
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """What a file is made from, for people."""
+
+    heading: str
+    """The comment that it begins with."""
+    name: str
+    next_step: str
+    """Where to look when nothing could be written."""
+
+
+HOST: Final = Origin(
+    "The bridges of a machine and the namespaces on them, as they were found.",
+    "the host",
+    "linkspan show tells what there is",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +50,13 @@ class Draft:
     """The file while it is being made."""
 
     tree: Tree
+    origin: Origin
     remarks: dict[Path, list[str]] = field(default_factory=dict)
     names: dict[int, str] = field(default_factory=dict)
     """Names of nodes by namespace."""
+
+    def __post_init__(self) -> None:
+        self.remark((), self.origin.heading)
 
     def remark(self, path: Path, text: str) -> None:
         self.remarks.setdefault(path, []).append(text)
@@ -62,12 +82,14 @@ def until_it_loads(draft: Draft, file: str) -> Imported:
                 _take_out(draft, path, refused[path])
         else:
             said = (text for texts in draft.remarks.values() for text in texts)
-            return Imported(topology, text, tuple(each for each in said if each != HEADING))
+            return Imported(
+                topology, text, tuple(each for each in said if each != draft.origin.heading)
+            )
     raise Mistake(
         Fault(
-            "the host has no bridge that could be written into a file",
+            f"{draft.origin.name} has no bridge that could be written into a file",
             found="; ".join(draft.remarks[()][1:]),
-            next_step="linkspan show tells what there is",
+            next_step=draft.origin.next_step,
         )
     )
 

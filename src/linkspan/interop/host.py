@@ -15,7 +15,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, Final
 
-from linkspan.interop.draft import HEADING, Draft, Imported, until_it_loads
+from linkspan.interop.draft import HOST as ORIGIN
+from linkspan.interop.draft import Draft, Imported, until_it_loads
 from linkspan.interop.written import Tree
 from linkspan.model.host_snapshot import Address, HostSnapshot, NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface, VlanEntry
@@ -41,8 +42,7 @@ def import_host(snapshot: HostSnapshot, file: str) -> Imported:
 
     Raises Mistake when the host has no bridge of its own.
     """
-    draft = Draft({"name": NAME, "scope": "host", "bridges": {}, "nodes": {}})
-    draft.remark((), HEADING)
+    draft = Draft({"name": NAME, "scope": "host", "bridges": {}, "nodes": {}}, ORIGIN)
     namespaces = {namespace.id: namespace for namespace in snapshot.namespaces}
     bridges = [each for each in snapshot.host.interfaces if each.kind == "bridge"]
     for bridge in bridges:

@@ -14,6 +14,8 @@ from typing import Annotated, Final
 from msgspec import Meta
 
 from linkspan.model.base import Value
+from linkspan.model.station import Ipv4Text, Station
+from linkspan.model.texts import NodeName
 
 BY_DHCP: Final = "dhcp"
 """Stands in the place of an address that the network gives."""
@@ -37,10 +39,6 @@ RangeText = Annotated[
         extra={"shape": "range"},
         examples=["192.168.122.2-192.168.122.254"],
     ),
-]
-Ipv4Text = Annotated[
-    str,
-    Meta(pattern="^[0-9.]+$", extra={"shape": "ipv4"}, examples=["192.168.122.10"]),
 ]
 RouterText = Annotated[
     str,
@@ -76,6 +74,10 @@ class Dhcp(Value, frozen=True, kw_only=True):
         dict[HolderName, Ipv4Text],
         Meta(description="Fixed leases: by the name of a node, the address that it always gets."),
     ] = {}
+    stations: Annotated[
+        dict[NodeName, Station],
+        Meta(description="Fixed leases, by name, of those who are no nodes of the file."),
+    ] = {}
     lease_time: Annotated[
         int,
         Meta(
@@ -93,6 +95,11 @@ class Dhcp(Value, frozen=True, kw_only=True):
         Annotated[int, Meta(ge=1280, le=65521)] | None,
         Meta(description="Largest packet in bytes to tell of; the bridge's when left out."),
     ] = None
+
+    @property
+    def leases(self) -> tuple[str, ...]:
+        """The addresses of all fixed leases."""
+        return (*self.hosts.values(), *(each.address for each in self.stations.values()))
 
 
 class Dns(Value, frozen=True, kw_only=True):

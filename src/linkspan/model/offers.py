@@ -62,7 +62,7 @@ def dynamic(topology: Topology, bridge: str) -> list[Span]:
 def pool(topology: Topology, bridge: str) -> list[Span]:
     """The IPv4 addresses that anybody may get from a bridge: no fixed leases either."""
     dhcp = topology.bridges[bridge].dhcp
-    leases = dhcp.hosts.values() if dhcp else ()
+    leases = dhcp.leases if dhcp else ()
     return list(without(dynamic(topology, bridge), map(IPv4Address, leases)))
 
 

@@ -23,6 +23,7 @@ from linkspan.model.link import VethEnd, VethLink
 from linkspan.model.machine import Disk
 from linkspan.model.network import NodeRoute
 from linkspan.model.options_page import options_page
+from linkspan.model.station import Station
 from linkspan.model.topology import (
     Bridge,
     Node,
@@ -42,6 +43,7 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (Bridge, "A bridge", "`bridges: {NAME: …}`"),
     (UplinkPort, "An uplink", "`bridges: {NAME: {uplink: …}}`"),
     (Dhcp, "Addresses that a bridge gives away", "`bridges: {NAME: {dhcp: …}}`"),
+    (Station, "A fixed lease of no node", "`bridges: {NAME: {dhcp: {stations: {NAME: …}}}}`"),
     (Dns, "A name server of a bridge", "`bridges: {NAME: {dns: …}}`"),
     (SocketPort, "A socket as a port", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),
     (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),

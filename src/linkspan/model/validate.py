@@ -20,6 +20,7 @@ from linkspan.model.validate_links import interfaces_of_links, settings, wires
 from linkspan.model.validate_machines import machines, machines_on_links
 from linkspan.model.validate_networks import forwards, published, router_settings, routes
 from linkspan.model.validate_options import engines, options_of_engines, options_together
+from linkspan.model.validate_stations import stations
 from linkspan.model.validate_uplinks import uplinks
 from linkspan.model.validate_vxlan import tunnels
 from linkspan.model.validate_wireguard import wireguards
@@ -165,6 +166,7 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     gateways,
     dhcp_offers,
     fixed_leases,
+    stations,
     name_servers,
     static_entries,
     forwards,

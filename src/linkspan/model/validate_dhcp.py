@@ -40,7 +40,7 @@ def _networks(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
     what = label(path[:2])
     needs: tuple[Path, ...] = ((*path[:2], "address"), path)
     networks = ipv4_networks(bridge)
-    if not networks and (dhcp.range or dhcp.hosts):
+    if not networks and (dhcp.range or dhcp.leases):
         yield Flaw(
             path,
             f"{what}: DHCP gives IPv4 addresses away, and the bridge has none itself",
@@ -49,7 +49,7 @@ def _networks(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
             at_key=True,
             needs=needs,
         )
-    elif not dhcp.range and not dhcp.hosts and not ipv6_networks(bridge):
+    elif not dhcp.range and not dhcp.leases and not ipv6_networks(bridge):
         yield Flaw(
             path,
             f"{what}: DHCP has nothing to give away",
@@ -124,7 +124,7 @@ def _ranges(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
 
 def _options(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
     networks = [each.network for each in ipv4_networks(bridge)]
-    if dhcp.gateway not in (None, NONE) and not _is_in(dhcp.gateway, networks):
+    if dhcp.gateway not in (None, NONE) and not is_host_in(dhcp.gateway, networks):
         yield Flaw(
             (*path, "gateway"),
             f"{label(path[:2])}: the gateway {dhcp.gateway} is in none of the bridge's networks",
@@ -178,7 +178,7 @@ def fixed_leases(topology: Topology) -> Iterator[Flaw]:
             what = f"{label(path[:2])}: the fixed lease of {brief(node)}"
             if holder(topology, name, node) is None:
                 yield _nobody(path, what, topology, name, node)
-            if networks and not _is_in(lease, networks):
+            if networks and not is_host_in(lease, networks):
                 yield Flaw(
                     path,
                     f"{what}, {lease}, is in none of the bridge's networks",
@@ -258,7 +258,7 @@ def name_servers(topology: Topology) -> Iterator[Flaw]:
                 )
 
 
-def _is_in(text: str | None, networks: list[IPv4Network]) -> bool:
+def is_host_in(text: str | None, networks: list[IPv4Network]) -> bool:
     """Whether an address is that of a host in one of the networks."""
     address = IPv4Address(text or "0.0.0.0")
     return any(

@@ -66,7 +66,7 @@ def _dhcp(topology: Topology, name: str, bridge: Bridge, dhcp: Dhcp) -> Iterator
     for own in ipv4_networks(bridge):
         network = own.network
         ranges = [f"{first},{last}" for first, last in spans if first in network]
-        if not ranges and any(IPv4Address(text) in network for text in dhcp.hosts.values()):
+        if not ranges and any(IPv4Address(text) in network for text in dhcp.leases):
             ranges = [f"{network.network_address},static"]
         yield from (f"dhcp-range={text},{network.netmask},{dhcp.lease_time}" for text in ranges)
     offers = list(ipv6_offers(topology, name))
@@ -74,6 +74,8 @@ def _dhcp(topology: Topology, name: str, bridge: Bridge, dhcp: Dhcp) -> Iterator
         yield f"dhcp-range={begin},{end},slaac,64,{dhcp.lease_time}"
     for node, port, lease in holders(topology, name):
         yield f"dhcp-host={port.mac}," + (f"{lease},{node}" if lease else node)
+    for station, fixed in dhcp.stations.items():
+        yield f"dhcp-host={fixed.mac},{fixed.address},{station}"
     if dhcp.gateway is not None:
         yield "dhcp-option=option:router" + ("" if dhcp.gateway == NONE else f",{dhcp.gateway}")
     mtu = dhcp.mtu or bridge.mtu
