@@ -56,6 +56,12 @@ def machine() -> Iterator[Machine]:
     yield from _machine(ROOT)
 
 
+@pytest.fixture(scope="module")
+def shared_machine() -> Iterator[Machine]:
+    """A machine used by root, for a lab that several tests of a module only look at."""
+    yield from _machine(ROOT)
+
+
 @pytest.fixture
 def ordinary_machine() -> Iterator[Machine]:
     """A machine used by an ordinary user; the test fails if it leaves anything there."""

@@ -15,11 +15,11 @@ DB = {"192.168.9.3", "fd00:9::3"}
 INTERNET = {"192.168.3.1", "fd00:3::1"}
 
 
-@pytest.fixture(params=ENGINES)
-def up(machine: Machine, request: pytest.FixtureRequest) -> Iterator[Machine]:
-    machine.linkspan("up", example(machine, "nat.yaml", request.param))
-    yield machine
-    machine.linkspan("down", LAB)
+@pytest.fixture(params=ENGINES, scope="module")
+def up(shared_machine: Machine, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    shared_machine.linkspan("up", example(shared_machine, "nat.yaml", request.param))
+    yield shared_machine
+    shared_machine.linkspan("down", LAB)
 
 
 def test_the_containers_reach_everybody_and_the_internet_reaches_the_host(up: Machine) -> None:

@@ -84,6 +84,19 @@ def test_ports_that_ask_have_a_client_each_and_no_other_has() -> None:
     assert found["dhcpcd far eth0"].awaits == ("ipv4",)
 
 
+def test_ranges_and_fixed_leases_of_ipv6_stand_beside_those_of_ipv4() -> None:
+    text = LAB.replace("10.0.0.2-10.0.0.9", '["fd00::1000-fd00::1010", 10.0.0.2-10.0.0.9]')
+    found = services(text.replace("web: 10.0.0.20", 'web: ["fd00::20", 10.0.0.20], vm: "fd00::21"'))
+    lines = found["dnsmasq host br0"].text.splitlines()
+    assert [line for line in lines if line.startswith("dhcp-range=fd00")] == [
+        "dhcp-range=fd00::1000,fd00::1004,slaac,64,600",
+        "dhcp-range=fd00::1006,fd00::1010,slaac,64,600",
+    ]
+    assert "dhcp-host=02:00:00:00:00:01,[fd00::20],10.0.0.20,web" in lines
+    assert "dhcp-host=02:00:00:00:00:02,[fd00::21],vm" in lines
+    assert found["dhcpcd web eth0"].awaits == ("10.0.0.20", "fd00::20")
+
+
 def test_another_range_has_clients_ask_anew_and_another_lease_time_does_not() -> None:
     before = services(LAB)["dhcpcd web eth0"]
     assert services(LAB.replace("10.0.0.9", "10.0.0.8"))["dhcpcd web eth0"] != before

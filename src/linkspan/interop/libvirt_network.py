@@ -110,7 +110,11 @@ def _dhcp(
 ) -> None:
     ranges = [text for text in dhcp.range if span(text)[0] in own.network]
     stations = [
-        *((str(port.mac), node, lease) for node, port, lease in holders(topology, name) if lease),
+        *(
+            (str(port.mac), node, lease)
+            for node, port, _ in holders(topology, name)
+            if (lease := dhcp.lease_of(node, 4))
+        ),
         *((each.mac, station, each.address) for station, each in dhcp.stations.items()),
     ]
     leases = [each for each in stations if IPv4Address(each[2]) in own.network]
@@ -162,6 +166,10 @@ def _without_words(topology: Topology, name: str, bridge: Bridge) -> Iterator[st
             (
                 dhcp and any(span(each)[0] in one.network for each in dhcp.range for one in others),
                 "libvirt gives away addresses of one IPv4 network only",
+            ),
+            (
+                dhcp and (dhcp.ipv6_ranges or dhcp.ipv6_leases),
+                "DHCPv6 has ranges or fixed leases; libvirt's name no MAC, so they are left out",
             ),
             (dhcp and dhcp.gateway, f"DHCP tells of the gateway {dhcp.gateway if dhcp else ''}"),
             (dhcp and dhcp.mtu, f"DHCP tells of the MTU {dhcp.mtu if dhcp else ''}"),

@@ -153,13 +153,19 @@ def router(text: str) -> str:
 
 
 def address_range(text: str) -> str:
-    """A range of IPv4 addresses, `FIRST-LAST` in canonical form."""
+    """A range of addresses of one family, `FIRST-LAST` in canonical form."""
     first, dash, last = (part.strip() for part in text.partition("-"))
     if not dash:
         example = "a range such as 192.168.122.2-192.168.122.254"
         raise UnfitError("is not a range", example, "write the first and the last address")
-    first, last = ipv4(first), ipv4(last)
-    if int(IPv4Address(first)) > int(IPv4Address(last)):
+    first, last = host(first), host(last)
+    if ip_address(first).version != ip_address(last).version:
+        raise UnfitError(
+            "begins and ends in different families",
+            "two addresses of IPv4, or two of IPv6",
+            "correct one of them",
+        )
+    if int(ip_address(first)) > int(ip_address(last)):
         raise UnfitError("ends before it begins", f"{last}-{first}", f"write {last}-{first}")
     return f"{first}-{last}"
 

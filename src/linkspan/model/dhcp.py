@@ -1,20 +1,21 @@
 """What a bridge offers to its network by DHCP and DNS, and which addresses it has to give away.
 
-The IPv4 addresses of the ranges are given away, less those that a node or the bridge has by the
-file. IPv6 needs no range: a bridge with an IPv6 address advertises its network (RFC 4861), and
-whoever asks gets an address of a block there that holds no address of the file (RFC 8415).
+The addresses of the ranges are given away, less those that a node or the bridge has by the file.
+IPv6 needs no range: a bridge with an IPv6 address advertises its network (RFC 4861), and whoever
+asks gets an address of a block there that holds no address of the file (RFC 8415). A range of IPv6
+stands in the place of that block.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from ipaddress import IPv4Address, IPv6Address, IPv6Network
-from typing import Annotated, Final
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from typing import Annotated, Final, TypeVar
 
 from msgspec import Meta
 
 from linkspan.model.base import Value
-from linkspan.model.station import Ipv4Text, Station
+from linkspan.model.station import Station
 from linkspan.model.texts import NodeName
 
 BY_DHCP: Final = "dhcp"
@@ -35,9 +36,17 @@ IPV6_BLOCK: Final = 0x1000
 RangeText = Annotated[
     str,
     Meta(
-        pattern="^[0-9.]+ *- *[0-9.]+$",
+        pattern="^[0-9a-fA-F.:]+ *- *[0-9a-fA-F.:]+$",
         extra={"shape": "range"},
-        examples=["192.168.122.2-192.168.122.254"],
+        examples=["192.168.122.2-192.168.122.254", "fd00:122::100-fd00:122::1ff"],
+    ),
+]
+LeaseText = Annotated[
+    str,
+    Meta(
+        pattern="^[0-9a-fA-F.:]+$",
+        extra={"shape": "host"},
+        examples=["192.168.122.10", "fd00:122::10"],
     ),
 ]
 RouterText = Annotated[
@@ -59,8 +68,12 @@ DomainText = Annotated[
 HolderName = Annotated[str, Meta(min_length=1, extra={"shape": "reference"})]
 """The name of a node that has a fixed lease."""
 
+Address = TypeVar("Address", IPv4Address, IPv6Address)
+AnyAddress = IPv4Address | IPv6Address
+
 Span = tuple[IPv4Address, IPv4Address]
 """The first and the last of some addresses that follow each other."""
+Ipv6Span = tuple[IPv6Address, IPv6Address]
 
 
 class Dhcp(Value, frozen=True, kw_only=True):
@@ -68,11 +81,17 @@ class Dhcp(Value, frozen=True, kw_only=True):
 
     range: Annotated[
         tuple[RangeText, ...],
-        Meta(description="IPv4 addresses to give away: the first and the last of each range."),
+        Meta(
+            description="Addresses to give away: the first and the last of each range. IPv6 needs "
+            "none: a block of the bridge's network is taken then."
+        ),
     ] = ()
     hosts: Annotated[
-        dict[HolderName, Ipv4Text],
-        Meta(description="Fixed leases: by the name of a node, the address that it always gets."),
+        dict[HolderName, tuple[LeaseText, ...]],
+        Meta(
+            description="Fixed leases: by the name of a node, the address that it always gets, of "
+            "IPv4, IPv6 or each."
+        ),
     ] = {}
     stations: Annotated[
         dict[NodeName, Station],
@@ -97,9 +116,40 @@ class Dhcp(Value, frozen=True, kw_only=True):
     ] = None
 
     @property
+    def ipv4_ranges(self) -> list[Span]:
+        """The ranges of IPv4."""
+        found = (span(text) for text in self.range)
+        return [
+            (first, last)
+            for first, last in found
+            if isinstance(first, IPv4Address) and isinstance(last, IPv4Address)
+        ]
+
+    @property
+    def ipv6_ranges(self) -> list[Ipv6Span]:
+        """The ranges of IPv6."""
+        found = (span(text) for text in self.range)
+        return [
+            (first, last)
+            for first, last in found
+            if isinstance(first, IPv6Address) and isinstance(last, IPv6Address)
+        ]
+
+    @property
     def leases(self) -> tuple[str, ...]:
-        """The addresses of all fixed leases."""
-        return (*self.hosts.values(), *(each.address for each in self.stations.values()))
+        """The IPv4 addresses of all fixed leases."""
+        nodes = (self.lease_of(node, 4) for node in self.hosts)
+        return (*filter(None, nodes), *(each.address for each in self.stations.values()))
+
+    @property
+    def ipv6_leases(self) -> tuple[str, ...]:
+        """The IPv6 addresses of all fixed leases."""
+        return tuple(filter(None, (self.lease_of(node, 6) for node in self.hosts)))
+
+    def lease_of(self, node: str, version: int) -> str | None:
+        """The fixed lease of a node in a family."""
+        found = (ip_address(text) for text in self.hosts.get(node, ()))
+        return next((str(each) for each in found if each.version == version), None)
 
 
 class Dns(Value, frozen=True, kw_only=True):
@@ -117,13 +167,15 @@ class Dns(Value, frozen=True, kw_only=True):
     ] = ()
 
 
-def span(text: str) -> Span:
-    """The addresses of a range in canonical form."""
+def span(text: str) -> tuple[AnyAddress, AnyAddress]:
+    """The addresses of a range in canonical form, both of one family."""
     first, _, last = text.partition("-")
-    return IPv4Address(first), IPv4Address(last)
+    return ip_address(first), ip_address(last)
 
 
-def without(spans: Iterable[Span], taken: Iterable[IPv4Address]) -> Iterator[Span]:
+def without(
+    spans: Iterable[tuple[Address, Address]], taken: Iterable[Address]
+) -> Iterator[tuple[Address, Address]]:
     """What is left of ranges when single addresses are taken out of them, in order."""
     apart = sorted(set(taken))
     for first, last in spans:
@@ -131,13 +183,17 @@ def without(spans: Iterable[Span], taken: Iterable[IPv4Address]) -> Iterator[Spa
         for address in apart:
             if begin <= address <= last:
                 if begin < address:
-                    yield begin, address - 1
-                begin = address + 1
+                    yield begin, _next(address, -1)
+                begin = _next(address, 1)
         if begin <= last:
             yield begin, last
 
 
-def size(spans: Iterable[Span]) -> int:
+def _next(address: Address, step: int) -> Address:
+    return type(address)(int(address) + step)
+
+
+def size(spans: Iterable[tuple[Address, Address]]) -> int:
     """How many addresses ranges hold that do not overlap."""
     return sum(int(last) - int(first) + 1 for first, last in spans)
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface, IPv6Network
+from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 
 from linkspan.model.address_shapes import Interface, parse_interface
-from linkspan.model.dhcp import Span, ipv6_block, span, without
+from linkspan.model.dhcp import Ipv6Span, Span, ipv6_block, without
 from linkspan.model.topology import Bridge, NodePort, Topology
 
 
@@ -24,13 +24,13 @@ def holder(topology: Topology, bridge: str, node: str) -> str | None:
     return min(ports, key=lambda each: not each[1].asks)[0] if ports else None
 
 
-def holders(topology: Topology, bridge: str) -> Iterator[tuple[str, NodePort, str | None]]:
-    """Every node that may get an address of a bridge: its port there, and its fixed lease."""
+def holders(topology: Topology, bridge: str) -> Iterator[tuple[str, NodePort, tuple[str, ...]]]:
+    """Every node that may get an address of a bridge: its port there, and its fixed leases."""
     dhcp = topology.bridges[bridge].dhcp
     leases = dhcp.hosts if dhcp else {}
     for node, declared in topology.nodes.items():
         if interface := holder(topology, bridge, node):
-            yield node, declared.ports[interface], leases.get(node)
+            yield node, declared.ports[interface], leases.get(node, ())
 
 
 def fixed_addresses(topology: Topology) -> Iterator[tuple[str, str, Interface]]:
@@ -56,7 +56,7 @@ def dynamic(topology: Topology, bridge: str) -> list[Span]:
         for name, _, each in fixed_addresses(topology)
         if name == bridge and isinstance(each, IPv4Interface)
     ]
-    return list(without(map(span, dhcp.range), taken)) if dhcp else []
+    return list(without(dhcp.ipv4_ranges, taken)) if dhcp else []
 
 
 def pool(topology: Topology, bridge: str) -> list[Span]:
@@ -81,12 +81,20 @@ def ipv6_networks(bridge: Bridge) -> list[IPv6Network]:
     return list(dict.fromkeys(each.network for each in found if isinstance(each, IPv6Interface)))
 
 
-def ipv6_offers(topology: Topology, bridge: str) -> Iterator[tuple[IPv6Address, IPv6Address]]:
-    """The first and the last address of what a bridge gives away of each of its IPv6 networks."""
+def ipv6_offers(topology: Topology, bridge: str) -> Iterator[Ipv6Span]:
+    """What a bridge gives away of each of its IPv6 networks: the first and the last address of
+    the ranges there less what the file gives to interfaces, or of a block where it has no range.
+    """
     taken = [
         each.ip
         for name, _, each in fixed_addresses(topology)
         if name == bridge and isinstance(each, IPv6Interface)
     ]
+    dhcp = topology.bridges[bridge].dhcp
+    ranges = dhcp.ipv6_ranges if dhcp else []
     for network in ipv6_networks(topology.bridges[bridge]):
-        yield ipv6_block(network, (address for address in taken if address in network))
+        here = [each for each in ranges if each[0] in network]
+        if here:
+            yield from without(here, taken)
+        else:
+            yield ipv6_block(network, (address for address in taken if address in network))

@@ -133,7 +133,12 @@ def _as_written(field: dict[str, Any]) -> dict[str, Any]:
         }
         return {**outer, "anyOf": [items, {"type": "array", "items": items}, {"type": "null"}]}
     if field.get("type") == "object":
-        return {**field, "type": ["object", "null"]}
+        values = field["additionalProperties"]
+        return {
+            **field,
+            "type": ["object", "null"],
+            "additionalProperties": _as_written(values) if isinstance(values, dict) else values,
+        }
     return field
 
 
@@ -160,7 +165,7 @@ def _type_words(annotation: Any) -> str:
         (shape,) = (meta.extra["shape"] for meta in _unwrapped(arguments[0])[1] if meta.extra)
         keys = _KEY_WORDS.get(shape, "names")
         inner, _ = _unwrapped(arguments[1])
-        is_text = get_origin(inner) is not None
+        is_text = get_origin(inner) in (Union, types.UnionType)
         return f"mapping of {keys} to: {'text or number' if is_text else _type_words(arguments[1])}"
     if origin is tuple and (kinds := kinds_of(arguments[0])):
         return "list of: " + ", ".join(_heading(kind) for kind in kinds.values())

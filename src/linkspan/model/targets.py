@@ -21,6 +21,8 @@ def targets(topology: Topology, bridge: str, forward: Publish) -> dict[int, str]
             for text in port.fixed:
                 own = parse_interface(text)
                 found.setdefault(own.version, str(own.ip))
-            if port.asks and dhcp and forward.target in dhcp.hosts:
-                found.setdefault(4, dhcp.hosts[forward.target])
+            if port.asks and dhcp:
+                for version in (4, 6):
+                    if lease := dhcp.lease_of(forward.target, version):
+                        found.setdefault(version, lease)
     return found

@@ -14,8 +14,9 @@ from linkspan.model.flaw import MOST_FAULTS, Flaw, brief, label, names_of, resem
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
-from linkspan.model.validate_dhcp import dhcp_offers, fixed_leases, name_servers
+from linkspan.model.validate_dhcp import dhcp_offers, name_servers
 from linkspan.model.validate_fdb import static_entries
+from linkspan.model.validate_leases import fixed_leases
 from linkspan.model.validate_links import interfaces_of_links, settings, wires
 from linkspan.model.validate_machines import machines, machines_on_links
 from linkspan.model.validate_networks import forwards, published, router_settings, routes

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Network
+from collections.abc import Iterator, Sequence
+from ipaddress import IPv4Network, IPv6Network, ip_address
 
-from linkspan.model.dhcp import NONE, Dhcp, size, span
-from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
+from linkspan.model.dhcp import NONE, AnyAddress, Dhcp, size, span
+from linkspan.model.flaw import Flaw, label, names_of
 from linkspan.model.offers import (
-    fixed_addresses,
     holder,
-    holders,
     ipv4_networks,
     ipv6_networks,
     pool,
@@ -40,7 +38,7 @@ def _networks(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
     what = label(path[:2])
     needs: tuple[Path, ...] = ((*path[:2], "address"), path)
     networks = ipv4_networks(bridge)
-    if not networks and (dhcp.range or dhcp.leases):
+    if not networks and (dhcp.ipv4_ranges or dhcp.leases):
         yield Flaw(
             path,
             f"{what}: DHCP gives IPv4 addresses away, and the bridge has none itself",
@@ -66,6 +64,15 @@ def _networks(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
             next_step="leave `up: false` out, or leave dhcp out",
             at_key=True,
         )
+    if not ipv6_networks(bridge) and (dhcp.ipv6_ranges or dhcp.ipv6_leases):
+        yield Flaw(
+            path,
+            f"{what}: DHCP gives IPv6 addresses away, and the bridge has none itself",
+            expected="an IPv6 address of the bridge, in whose network the ranges are",
+            next_step='write for instance `address: "fd00:122::1/64"`',
+            at_key=True,
+            needs=needs,
+        )
     for network in ipv6_networks(bridge):
         if network.prefixlen != ADVERTISED:
             yield Flaw(
@@ -79,10 +86,12 @@ def _networks(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
 
 
 def _ranges(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
-    networks = [each.network for each in ipv4_networks(bridge)]
     needs: tuple[Path, ...] = ((*path[:2], "address"),)
-    for index, text in enumerate(dhcp.range if networks else ()):
+    for index, text in enumerate(dhcp.range):
         first, last = span(text)
+        networks = networks_of(bridge, first.version)
+        if not networks:
+            continue
         here: Path = (*path, "range", index)
         around = next((one for one in networks if first in one and last in one), None)
         if around is None:
@@ -93,7 +102,7 @@ def _ranges(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
                 next_step="correct the range, or the bridge's address",
                 needs=needs,
             )
-        elif around.prefixlen > SMALLEST_NETWORK:
+        elif around.version == 4 and around.prefixlen > SMALLEST_NETWORK:
             yield Flaw(
                 here,
                 f"{label(path[:2])}: {around} is too small to give addresses away",
@@ -101,17 +110,18 @@ def _ranges(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
                 next_step="give the bridge an address with a shorter prefix",
                 needs=needs,
             )
-        elif first == around.network_address or last == around.broadcast_address:
+        elif not is_host_in(str(first), [around]) or not is_host_in(str(last), [around]):
+            end = around[-2] if around.version == 4 else around[-1]
             yield Flaw(
                 here,
                 f"{label(path[:2])}: the range {text} holds an address that is nobody's",
-                expected=f"addresses of hosts, {around[1]}-{around[-2]}",
+                expected=f"addresses of hosts, {around[1]}-{end}",
                 next_step="leave out the network's own address and its broadcast address",
                 needs=needs,
             )
         for other, earlier in enumerate(dhcp.range[:index]):
-            begin, end = span(earlier)
-            if begin <= last and first <= end:
+            begin, until = span(earlier)
+            if begin.version == first.version and _overlap((begin, until), (first, last)):
                 yield Flaw(
                     here,
                     f"{label(path[:2])}: the range {text} overlaps {earlier}",
@@ -123,7 +133,7 @@ def _ranges(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
 
 
 def _options(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
-    networks = [each.network for each in ipv4_networks(bridge)]
+    networks = networks_of(bridge, 4)
     if dhcp.gateway not in (None, NONE) and not is_host_in(dhcp.gateway, networks):
         yield Flaw(
             (*path, "gateway"),
@@ -151,10 +161,10 @@ def _enough(path: Path, topology: Topology, name: str) -> Iterator[Flaw]:
         for node, interface, port in topology.node_ports()
         if port.bridge == name and port.asks
     ]
-    leased = {(node, holder(topology, name, node)) for node in dhcp.hosts}
+    leased = {(node, holder(topology, name, node)) for node in dhcp.hosts if dhcp.lease_of(node, 4)}
     wanted = [each for each in asking if each not in leased]
     free = size(pool(topology, name))
-    if dhcp.range and len(wanted) > free:
+    if dhcp.ipv4_ranges and len(wanted) > free:
         yield Flaw(
             (*path, "range"),
             f"{label(path[:2])}: the ranges have too few addresses for the nodes",
@@ -163,73 +173,6 @@ def _enough(path: Path, topology: Topology, name: str) -> Iterator[Flaw]:
             next_step="widen the range",
             needs=(path,),
         )
-
-
-def fixed_leases(topology: Topology) -> Iterator[Flaw]:
-    """Fixed leases: of nodes that are there and ask, of addresses that nobody else has."""
-    for name, bridge in topology.bridges.items():
-        if bridge.dhcp is None:
-            continue
-        networks = [each.network for each in ipv4_networks(bridge)]
-        owners = {str(each.ip): node for on, node, each in fixed_addresses(topology) if on == name}
-        first: dict[str, str] = {}
-        for node, lease in bridge.dhcp.hosts.items():
-            path: Path = ("bridges", name, "dhcp", "hosts", node)
-            what = f"{label(path[:2])}: the fixed lease of {brief(node)}"
-            if holder(topology, name, node) is None:
-                yield _nobody(path, what, topology, name, node)
-            if networks and not is_host_in(lease, networks):
-                yield Flaw(
-                    path,
-                    f"{what}, {lease}, is in none of the bridge's networks",
-                    expected=names_of("an address in", map(str, networks)),
-                    next_step="correct the address",
-                    needs=(("bridges", name, "address"),),
-                )
-            if lease in owners:
-                yield Flaw(
-                    path,
-                    f"{what}, {lease}, is the address of {brief(owners[lease])} already",
-                    expected="an address of its own",
-                    next_step="change one of the two",
-                )
-            if first.setdefault(lease, node) != node:
-                yield Flaw(
-                    path,
-                    f"{what}, {lease}, is that of {brief(first[lease])} as well",
-                    expected="an address of its own",
-                    found="the other lease at {also}",
-                    next_step="change one of the two",
-                    also=(*path[:-1], first[lease]),
-                )
-
-
-def _nobody(path: Path, what: str, topology: Topology, bridge: str, node: str) -> Flaw:
-    """The flaw of a lease that nobody would ask for."""
-    declared = topology.nodes.get(node)
-    known = [each for each, _, _ in holders(topology, bridge)]
-    if declared is None:
-        near = resembling(node, known)
-        return Flaw(
-            path,
-            f"{what} is of no node of the file",
-            expected=names_of("a node on the bridge without a fixed address", known),
-            next_step=f"write {near}" if near else f"declare {brief(node)} under nodes",
-            at_key=True,
-            needs=(("nodes", node),),
-        )
-    ports = [each for each, port in declared.ports.items() if port.bridge == bridge]
-    return Flaw(
-        path,
-        f"{what} is of a node that "
-        + ("has a fixed address there" if ports else f"is not on bridge {brief(bridge)}"),
-        expected=names_of("a node on the bridge without a fixed address", known),
-        next_step=f"write `address: dhcp` at node {brief(node)}, port {brief(ports[0])}"
-        if ports
-        else f"give {brief(node)} a port on {brief(bridge)}, or remove the lease",
-        at_key=True,
-        needs=(("nodes", node, "ports"),),
-    )
 
 
 def name_servers(topology: Topology) -> Iterator[Flaw]:
@@ -258,14 +201,29 @@ def name_servers(topology: Topology) -> Iterator[Flaw]:
                 )
 
 
-def is_host_in(text: str | None, networks: list[IPv4Network]) -> bool:
+def networks_of(bridge: Bridge, version: int) -> list[IPv4Network | IPv6Network]:
+    """A bridge's networks of one family."""
+    if version == 6:
+        return [*ipv6_networks(bridge)]
+    return [each.network for each in ipv4_networks(bridge)]
+
+
+def _overlap(one: tuple[AnyAddress, AnyAddress], other: tuple[AnyAddress, AnyAddress]) -> bool:
+    return int(one[0]) <= int(other[1]) and int(other[0]) <= int(one[1])
+
+
+def is_host_in(text: str | None, networks: Sequence[IPv4Network | IPv6Network]) -> bool:
     """Whether an address is that of a host in one of the networks."""
-    address = IPv4Address(text or "0.0.0.0")
+    address = ip_address(text or "0.0.0.0")
     return any(
         address in network
         and (
-            network.prefixlen > SMALLEST_NETWORK
-            or address not in (network.network_address, network.broadcast_address)
+            (address.version == 4 and network.prefixlen > SMALLEST_NETWORK)
+            or address not in (network.network_address, _broadcast(network))
         )
         for network in networks
     )
+
+
+def _broadcast(network: IPv4Network | IPv6Network) -> AnyAddress | None:
+    return network.broadcast_address if network.version == 4 else None

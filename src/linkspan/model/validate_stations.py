@@ -18,7 +18,9 @@ def stations(topology: Topology) -> Iterator[Flaw]:
             continue
         networks = [each.network for each in ipv4_networks(bridge)]
         owners = {str(each.ip): node for on, node, each in fixed_addresses(topology) if on == name}
-        owners |= {address: node for node, address in bridge.dhcp.hosts.items()}
+        owners |= {
+            address: node for node, leases in bridge.dhcp.hosts.items() for address in leases
+        }
         cards = {
             port.mac: node
             for node, _, port in topology.node_ports()

@@ -8,8 +8,9 @@ Addresses. The ranges of the file, less every address that the file gives to som
 dnsmasq is told not to probe (`no-ping`): that takes three seconds for each address. A node
 with a fixed lease gets that and nothing else.
 
-IPv6. The network is advertised for stateless configuration (RFC 4862), with a block of addresses
-given out by DHCPv6 beside it. With `gateway: none` the bridge says it is no default router.
+IPv6. The network is advertised for stateless configuration (RFC 4862), with a range or a block of
+addresses given out by DHCPv6 beside it. With `gateway: none` the bridge says that it is no default
+router.
 
 Where files are (leases, configuration) and who dnsmasq runs as is said on its command line.
 Source: dnsmasq(8).
@@ -72,8 +73,9 @@ def _dhcp(topology: Topology, name: str, bridge: Bridge, dhcp: Dhcp) -> Iterator
     offers = list(ipv6_offers(topology, name))
     for begin, end in offers:
         yield f"dhcp-range={begin},{end},slaac,64,{dhcp.lease_time}"
-    for node, port, lease in holders(topology, name):
-        yield f"dhcp-host={port.mac}," + (f"{lease},{node}" if lease else node)
+    for node, port, leases in holders(topology, name):
+        named = (f"[{lease}]" if ":" in lease else lease for lease in leases)
+        yield ",".join([f"dhcp-host={port.mac}", *named, node])
     for station, fixed in dhcp.stations.items():
         yield f"dhcp-host={fixed.mac},{fixed.address},{station}"
     if dhcp.gateway is not None:

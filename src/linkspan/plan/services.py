@@ -59,15 +59,19 @@ def _client(topology: Topology, node: str, interface: str, port: NodePort) -> Se
         lines.append(f"hostname {node}")
     if bridge.dhcp is None:
         return Service(text="\n".join(lines) + "\n", awaits=(IPV4,))
-    lines.insert(0, f"# {port.bridge} offers {', '.join([*bridge.address, *bridge.dhcp.range])}")
-    lease = bridge.dhcp.hosts.get(node) if is_holder else None
+    lease, ipv6_lease = (
+        bridge.dhcp.lease_of(node, version) if is_holder else None for version in (4, 6)
+    )
+    offers = [*bridge.address, *bridge.dhcp.range, *([ipv6_lease] if ipv6_lease else [])]
+    lines.insert(0, f"# {port.bridge} offers {', '.join(offers)}")
     if lease:
         lines.append(f"request {lease}")
     awaits = []
-    if ipv4_networks(bridge) and (bridge.dhcp.range or lease):
+    if ipv4_networks(bridge) and (bridge.dhcp.ipv4_ranges or lease):
         awaits.append(lease or IPV4)
     if ipv6_networks(bridge):
-        awaits.append(IPV6)
-    lines += [] if IPV6 in awaits else ["ipv4only"]
-    lines += [] if awaits[:1] != [IPV6] else ["ipv6only"]
+        lines += [] if awaits else ["ipv6only"]
+        awaits.append(ipv6_lease or IPV6)
+    else:
+        lines.append("ipv4only")
     return Service(text="\n".join(lines) + "\n", awaits=tuple(awaits))

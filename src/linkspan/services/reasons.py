@@ -24,7 +24,7 @@ def why(wanted: str, bridge: str, text: str | None, leases: Sequence[Lease]) -> 
     if held is not None:
         owner = f"{held.name} ({held.mac})" if held.name else held.mac
         return f"{bridge} has lent it to {owner}, until that gives it back or its lease ends"
-    if wanted != "ipv6" and exhausted(text, leases):
+    if wanted != "ipv6" and ":" not in wanted and exhausted(text, leases):
         owners = ", ".join(sorted(lease.name or str(lease.mac) for lease in _ipv4(leases)))
         return (
             f"{bridge} has given away all {size(_all(text))} addresses of its ranges, to {owners}"
@@ -42,8 +42,8 @@ def _all(text: str) -> list[Span]:
     for line in text.splitlines():
         option, _, value = line.partition("=")
         words = value.split(",")
-        if option == "dhcp-host" and len(words) == 3:
-            fixed.append(IPv4Address(words[1]))
+        if option == "dhcp-host":
+            fixed += [IPv4Address(word) for word in words[1:-1] if ":" not in word]
         elif option == "dhcp-range" and ":" not in words[0] and words[1] != "static":
             spans.append((IPv4Address(words[0]), IPv4Address(words[1])))
     return list(without(spans, fixed))
