@@ -8,20 +8,32 @@ Debian's with busybox, packed by `examples/make-guest.sh` once for a session.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
+import os
+import re
+import select
 import shutil
 import struct
 import subprocess
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
-from tests.machine import EXAMPLES
+from tests.machine import EXAMPLES, ROOT, Machine, linkspan_command
 
 QEMU = "qemu-system-x86_64"
 
 SAID = "hello from the guest"
 """What the talking boot sector writes to its serial line."""
+
+PATIENCE = 120.0
+"""Seconds after which a test gives up on a guest; never a measure. One is up in two to four when it
+has a processor to itself.
+"""
 
 _CODE, _TEXT = 0x7C00, 64
 _DISK_BYTES = 1 << 20
@@ -33,7 +45,14 @@ _SIGNATURE = b"\x55\xaa"
 def require_qemu() -> None:
     """Skip the test where QEMU is not installed."""
     if shutil.which(QEMU) is None:
-        pytest.skip("qemu-system-x86 is not installed")
+        _lack("qemu-system-x86 is not installed")
+
+
+def _lack(what: str) -> NoReturn:
+    """Skip the test; fail it where `make test` has installed what it needs."""
+    if os.geteuid() == ROOT and shutil.which("dpkg-query"):
+        pytest.fail(what)
+    pytest.skip(what)
 
 
 def talking_disk(path: Path) -> Path:
@@ -84,6 +103,61 @@ def linux_guest() -> tuple[Path, Path]:
         text=True,
     )
     if made.returncode:
-        pytest.skip(f"no Linux guest: {made.stderr.strip()}")
+        _lack(f"no Linux guest: {made.stderr.strip()}")
     folder.chmod(0o755)
     return folder / "vmlinuz", folder / "initrd.img"
+
+
+def place_guest(machine: Machine) -> None:
+    """Put the images of a Linux guest beside the files of a machine, in `guest`."""
+    folder = machine.folder / "guest"
+    folder.mkdir(exist_ok=True)
+    for image, name in zip(linux_guest(), ("vmlinuz", "initrd.img"), strict=True):
+        if not (folder / name).exists():
+            (folder / name).symlink_to(image)
+
+
+class Console:
+    """A program that is at the console of a machine."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self._said = ""
+
+    def ask(self, command: str, until: str) -> re.Match[str]:
+        """Type a command and read what is said up to a pattern that the command alone does not
+        hold.
+        """
+        self._said = ""
+        assert self._process.stdin is not None
+        self._process.stdin.write(command + "\n")
+        self._process.stdin.flush()
+        return self.expect(until)
+
+    def expect(self, until: str) -> re.Match[str]:
+        """Read what is said up to a pattern; what comes after that is for the next one."""
+        assert self._process.stdout is not None
+        output = self._process.stdout.fileno()
+        deadline = time.monotonic() + PATIENCE
+        while (found := re.search(until, self._said, re.DOTALL)) is None:
+            left = deadline - time.monotonic()
+            ready, _, _ = select.select([output], [], [], max(left, 0))
+            assert ready, f"{until!r} was not said: {self._said!r}"
+            data = os.read(output, 4096)
+            assert data, f"the console ended: {self._said!r}"
+            self._said += data.decode(errors="replace")
+        self._said = self._said[found.end() :]
+        return found
+
+
+@contextlib.contextmanager
+def at_console(machine: Machine, node: str) -> Iterator[Console]:
+    """Sit at a machine's console for the length of a `with` block."""
+    with machine.start(
+        linkspan_command("console", node), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as process:
+        try:
+            yield Console(process)
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()

@@ -6,112 +6,119 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.guests import linux_guest
-from tests.machine import EXAMPLES, Machine, linkspan_command, wait_until
+from tests.examples.networks import ENGINES
+from tests.guests import at_console, place_guest
+from tests.machine import EXAMPLES, Machine, linkspan_command
 
+from linkspan.wire import ethernet, ipv4
 from linkspan.wire.ethernet import EtherType
+from linkspan.wire.icmp import EchoType
+from linkspan.wire.ipv4 import Protocol
+
+LAB = "two-vms"
+
+CAPTURE = """
+import socket, struct, sys
+s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
+s.bind((sys.argv[1], 3))
+s.setsockopt(263, 1, struct.pack("iHH8s", socket.if_nametoindex(sys.argv[1]), 1, 0, b""))
+print("ready", flush=True)
+while True:
+    print(s.recv(2048).hex(), flush=True)
+"""
+"""What an interface that is promiscuous sees (packet(7)), a line for each frame."""
 
 
 def place(machine: Machine, engine: str) -> Path:
     """The example beside its images."""
-    (machine.folder / "guest").mkdir()
-    for image, name in zip(linux_guest(), ("vmlinuz", "initrd.img"), strict=True):
-        (machine.folder / "guest" / name).symlink_to(image)
+    place_guest(machine)
     text = (EXAMPLES / "two-vms.yaml").read_text()
     assert "  br0:\n" in text
     return machine.file(text.replace("  br0:\n", f"  br0: {{engine: {engine}}}\n"))
 
 
-@contextmanager
-def console(machine: Machine, node: str) -> Iterator[Any]:
-    """A program that is at the console of a node."""
-    with machine.start(
-        linkspan_command("console", node), stdin=subprocess.PIPE, stdout=subprocess.PIPE
-    ) as process:
-        yield process
-        assert process.stdin is not None
-        process.stdin.close()
-
-
-def ask(process: Any, command: str, until: str) -> re.Match[str]:
-    """Type a command and read what is said up to a pattern that the command alone does not hold."""
-    process.stdin.write(command + "\n")
-    process.stdin.flush()
-    said = b""
-    while (found := re.search(until, said.decode(errors="replace"), re.DOTALL)) is None:
-        data = os.read(process.stdout.fileno(), 4096)
-        assert data, said
-        said += data
-    return found
+@pytest.fixture(scope="module", params=ENGINES)
+def up(shared_machine: Machine, request: pytest.FixtureRequest) -> Iterator[tuple[Machine, str]]:
+    shared_machine.linkspan("up", place(shared_machine, request.param))
+    yield shared_machine, request.param
+    shared_machine.linkspan("down", LAB)
+    shared_machine.assert_as_before()
 
 
 def ways(machine: Machine) -> dict[str, Any]:
-    shown = json.loads(machine.linkspan("show", "two-vms", "--json").stdout)
-    return {each["node"]: each["ports"][0] for each in shown["machines"]}
+    shown = json.loads(machine.linkspan("show", LAB, "--json").stdout)
+    return {each["node"]: {"pid": each["pid"], **each["ports"][0]} for each in shown["machines"]}
 
 
-@pytest.mark.parametrize("engine", ["kernel", "user"])
-def test_two_machines_reach_each_other_and_the_way_is_shown(machine: Machine, engine: str) -> None:
-    file = place(machine, engine)
-    machine.linkspan("up", file)
-    with console(machine, "kvm1") as guest:
-        ask(guest, "", "#")
-        reached = "until ping -c 3 -W 1 10.1.1.3; do sleep 1; done"
-        ask(guest, reached, " 0% packet loss")
-        counted = "echo sent $(cat /sys/class/net/eth0/statistics/tx_packets) frames"
-        sent = int(ask(guest, counted, r"sent (\d+) frames")[1])
-    way = ways(machine)["kvm1"]
-    assert way["machine"]["frames_in"] >= sent > 3
-    assert way["counters"]["frames_in"] == way["machine"]["frames_in"]
-    wait_until(lambda: ways(machine)["kvm2"]["counters"]["frames_in"] >= 3)
-    machine.linkspan("down", "two-vms")
+def frames_and_bytes(counters: dict[str, int]) -> tuple[int, int]:
+    return counters["frames_in"], counters["bytes_in"]
 
 
-def test_a_capture_on_the_bridge_holds_arp_and_icmp(machine: Machine) -> None:
-    file = place(machine, "kernel")
-    machine.linkspan("up", file)
-    # What the bridge's own interface sees when it is promiscuous (packet(7)).
-    capture = """
-import socket, struct
-s = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 3)
-s.bind(("br0", 3))
-s.setsockopt(263, 1, struct.pack("iHH8s", socket.if_nametoindex("br0"), 1, 0, b""))
-print("ready", flush=True)
-while True:
-    print(s.recv(2048)[12:14].hex(), flush=True)
-"""
-    words = linkspan_command("exec", "host", "--", "python3", "-c", capture)
+def test_what_a_guest_sent_is_what_its_port_received(up: tuple[Machine, str]) -> None:
+    machine, _ = up
+    with at_console(machine, "kvm1") as guest:
+
+        def sent() -> tuple[int, int]:
+            counters = "cd /sys/class/net/eth0/statistics; echo $(cat tx_packets tx_bytes) sent"
+            said = guest.ask(counters, r"(\d+) (\d+) sent")
+            return int(said[1]), int(said[2])
+
+        guest.ask("", "# ")
+        guest.ask("until ping -c 3 -W 1 10.1.1.3; do sleep 1; done", " 0% packet loss")
+        while (before := sent()) and (way := ways(machine)["kvm1"]) and sent() != before:
+            pass  # it said something on its own in the meantime: try again
+    assert before[0] > 3
+    assert frames_and_bytes(way["machine"]) == before
+    assert frames_and_bytes(way["counters"]) == before
+    assert Path(f"/proc/{way['pid']}/comm").read_text().startswith("qemu")
+    assert os.readlink(f"/proc/{way['pid']}/fd/{way['descriptor']}") == "/dev/net/tun"
+    assert ways(machine)["kvm2"]["counters"]["frames_in"] >= 3
+
+
+def test_a_capture_on_the_bridge_holds_arp_and_icmp(up: tuple[Machine, str]) -> None:
+    machine, engine = up
+    seen = ["python3", "-c", CAPTURE]
+    if engine == "kernel":
+        words: list[Any] = [*linkspan_command("exec", "host", "--", *seen, "br0")]
+    else:
+        # Our switch's bridge is no interface; its ports are.
+        way = ways(machine)["kvm1"]
+        words = ["nsenter", f"--net=/proc/{way['pid']}/ns/net", *seen, way["tap"]]
     with machine.start(words, stdout=subprocess.PIPE) as capturing:
         assert capturing.stdout is not None
         assert capturing.stdout.readline() == "ready\n"
-        with console(machine, "kvm1") as guest:
-            ask(guest, "", "#")
-            ask(
-                guest,
-                "until ping -c 1 -W 1 10.1.1.3; do sleep 1; done; echo FINI''SHED",
-                "FINISHED",
-            )
-        wanted = {f"{kind:04x}" for kind in (EtherType.ARP, EtherType.IPV4)}
+        with at_console(machine, "kvm1") as guest:
+            guest.ask("", "# ")
+            guest.ask("arp -d 10.1.1.3; ping -c 1 -W 9 10.1.1.3", " 0% packet loss")
+        wanted: set[object] = {EtherType.ARP, EchoType.REQUEST, EchoType.REPLY}
         while wanted:
-            wanted.discard(capturing.stdout.readline().strip())
+            wanted.discard(kind(bytes.fromhex(capturing.stdout.readline())))
         capturing.kill()
-    machine.linkspan("down", "two-vms")
+
+
+def kind(frame: bytes) -> object:
+    """What a frame between the two is: ARP, or which ICMP echo."""
+    header = ethernet.parse(frame)
+    if header.ethertype != EtherType.IPV4:
+        return header.ethertype
+    packet = frame[header.payload_offset :]
+    value = ipv4.parse(packet)
+    return packet[value.payload_offset] if value.protocol == Protocol.ICMP else None
 
 
 def test_a_guest_shuts_down_when_its_power_button_is_pressed(ordinary_machine: Machine) -> None:
     file = place(ordinary_machine, "user")
     # So long that a button which nobody heeds would fail the test.
-    patient = file.read_text().replace("    memory:", "    shutdown: 3600\n    memory:")
+    patient = file.read_text().replace("memory:", "shutdown: 3600\n    memory:")
+    assert "3600" in patient
     ordinary_machine.linkspan("up", ordinary_machine.file(patient))
     for node in ("kvm1", "kvm2"):
-        with console(ordinary_machine, node) as guest:
-            ask(guest, "", "#")
-    ordinary_machine.linkspan("down", "two-vms")
+        with at_console(ordinary_machine, node) as guest:
+            guest.ask("", "# ")
+    ordinary_machine.linkspan("down", LAB)
