@@ -6,7 +6,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from linkspan.model.topology import HOST, Bridge, Topology
+from linkspan.model.topology import HOST, Topology
+from linkspan.plan.name_servers import domains
 
 MOST_SERVERS = 3
 """Name servers that a resolver takes from its file (MAXNS, resolv.conf(5))."""
@@ -42,18 +43,22 @@ def resolv_conf(topology: Topology, node: str) -> str:
 
     One bridge's alone, since a resolver takes the first answer and would not ask the others.
     """
-    for bridge in _bridges_of(topology, node):
+    for name in _bridges_of(topology, node):
+        bridge = topology.bridges[name]
         if bridge.dns and bridge.address:
             servers = [address.partition("/")[0] for address in bridge.address][:MOST_SERVERS]
-            lines = [f"search {bridge.dns.domain}", *(f"nameserver {one}" for one in servers)]
+            lines = [
+                f"search {' '.join(domains(topology, name))}",
+                *(f"nameserver {one}" for one in servers),
+            ]
             return "\n".join(lines) + "\n"
     return _NO_SERVER
 
 
-def _bridges_of(topology: Topology, node: str) -> list[Bridge]:
+def _bridges_of(topology: Topology, node: str) -> list[str]:
     declared = topology.nodes.get(node)
     ports = declared.ports.values() if declared else ()
     return [
-        *(topology.bridges[port.bridge] for port in ports),
-        *(bridge for bridge in topology.bridges.values() if bridge.node == node),
+        *(port.bridge for port in ports),
+        *(name for name, bridge in topology.bridges.items() if bridge.node == node),
     ]

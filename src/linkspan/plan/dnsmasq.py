@@ -1,8 +1,9 @@
 """The configuration of a bridge's dnsmasq: a text, made of the topology alone.
 
 Names. A node has its name for each of its fixed addresses, wherever in the lab they are, and for
-what it got by DHCP on this bridge. Names given by DHCP go by the MAC (`dhcp-host`), so that nobody
-gets another node's name by asking for it.
+what it got by DHCP on this bridge, or on one whose name server is asked (`plan.name_servers`).
+Names given by DHCP go by the MAC (`dhcp-host`), so that nobody gets another node's name by asking
+for it.
 
 Addresses. The ranges of the file, less every address that the file gives to somebody, since
 dnsmasq is told not to probe (`no-ping`): that takes three seconds for each address. A node
@@ -31,6 +32,7 @@ from linkspan.model.offers import (
     ipv6_offers,
 )
 from linkspan.model.topology import Bridge, Scope, Topology
+from linkspan.plan.name_servers import forwards, heard_at
 
 USUAL_MTU: Final = 1500
 """Bytes: what every stack takes when nobody says another (RFC 894)."""
@@ -44,19 +46,21 @@ def dnsmasq(topology: Topology, name: str) -> str:
     """The configuration for a bridge with `dhcp` or `dns`; every MAC is known."""
     bridge = topology.bridges[name]
     lines = [f"interface={name}", "bind-dynamic", "except-interface=lo", "no-hosts", "no-ping"]
-    lines += _dns(topology, bridge.dns) if bridge.dns else ["port=0", "no-resolv"]
+    lines += _dns(topology, name, bridge.dns) if bridge.dns else ["port=0", "no-resolv"]
     if bridge.dhcp:
         lines += _dhcp(topology, name, bridge, bridge.dhcp)
     return "\n".join(lines) + "\n"
 
 
-def _dns(topology: Topology, dns: Dns) -> Iterator[str]:
+def _dns(topology: Topology, name: str, dns: Dns) -> Iterator[str]:
     yield f"domain={dns.domain}"
     yield f"local=/{dns.domain}/"
     yield from ("domain-needed", "bogus-priv", "localise-queries")
     if dns.upstream or topology.scope is Scope.SANDBOX:
         yield "no-resolv"
     yield from (f"server={address}" for address in dns.upstream)
+    yield from (f"listen-address={address}" for address in heard_at(topology, name))
+    yield from forwards(topology, name)
     for _, node, address in fixed_addresses(topology):
         yield f"host-record={node}.{dns.domain},{node},{address.ip}"
 
