@@ -7,7 +7,6 @@ the two: when it ends without the word that all was done, the command has died.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import socket
 import subprocess
@@ -193,17 +192,7 @@ def read_line(connection: socket.socket) -> bytes:
 
 def is_guarded(folder: Path) -> bool:
     """Whether a guard lives that would put back an unconfirmed change of the lab."""
-    try:
-        descriptor = os.open(folder / GUARD_LOCK, os.O_RDWR | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    finally:
-        os.close(descriptor)
-    return False
+    return state.is_locked(folder / GUARD_LOCK)
 
 
 def seconds_left(confirm_by: float) -> int:

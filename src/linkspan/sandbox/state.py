@@ -67,8 +67,13 @@ def labs() -> list[str]:
 
 def is_alive(place: Path) -> bool:
     """Whether somebody holds the lock of the lab whose folder this is."""
+    return is_locked(place / LOCK)
+
+
+def is_locked(lock: Path) -> bool:
+    """Whether a process holds the lock of a file (flock(2))."""
     try:
-        descriptor = os.open(place / LOCK, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(lock, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
