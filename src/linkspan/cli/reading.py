@@ -26,6 +26,7 @@ def show(lab: str | None, as_json: bool) -> None:
     if as_json:
         print_json(snapshot)
         return
+    from linkspan.view.commands import command_tables
     from linkspan.view.uplinks import pending_as_text
     from linkspan.view.wireguard import wireguard_table
 
@@ -34,6 +35,7 @@ def show(lab: str | None, as_json: bool) -> None:
         tables.ports_table(snapshot),
         machines.machines_table(snapshot),
         machines.machine_ports_table(snapshot),
+        *command_tables(snapshot),
         tables.addresses_table(snapshot),
         wireguard_table(snapshot),
         tables.drops_table(snapshot),
@@ -141,4 +143,20 @@ def ping(lab: str | None, timeout: float, as_json: bool) -> None:
         sys.exit(1)
 
 
-COMMANDS: Final = (show, ports, fdb, leases, ping)
+@click.command()
+@click.argument("node", metavar="NODE|LAB/NODE")
+@JSON
+def logs(node: str, as_json: bool) -> None:
+    """Print what the command of NODE wrote last, both standard output and standard error."""
+    from linkspan.lab.commands import output_of
+    from linkspan.lab.find import find_node
+
+    place, name = find_node(node)
+    lines = output_of(place, name)
+    if as_json:
+        print_json({"node": name, "lines": lines})
+    else:
+        click.echo("".join(f"{line}\n" for line in lines), nl=False)
+
+
+COMMANDS: Final = (show, ports, fdb, leases, ping, logs)

@@ -19,8 +19,10 @@ from linkspan.model.rules import RulesKey
 from linkspan.model.state import (
     Bridge,
     BridgeKey,
+    CommandKey,
     EntryKey,
     MachineKey,
+    MountKey,
     Port,
     PortKey,
     ServiceKey,
@@ -36,8 +38,10 @@ from linkspan.model.state import (
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import RANKS
+from linkspan.services.commands import Commands
 from linkspan.services.firewall import Firewall
 from linkspan.services.machines import Machines
+from linkspan.services.mounts import Mounts
 from linkspan.services.running import Services
 from linkspan.services.wireguard import Wireguards
 
@@ -81,6 +85,8 @@ class Executor:
             "user": UserEngine(site),
         }
         self._machines = Machines(site)
+        self._mounts = Mounts(site)
+        self._commands = Commands(site)
         self._bridges = {name: bridge.engine for name, bridge in bridges.items()}
 
     def run(
@@ -109,6 +115,7 @@ class Executor:
         self._settle()
         self._services.settle()
         self._machines.settle()
+        self._commands.settle()
 
     def close(self) -> None:
         """Let go of what the engines hold."""
@@ -132,6 +139,10 @@ class Executor:
                 self._machines.carry_out(change)
             case SocketKey() | EntryKey() as key, _:
                 self._engines[self._bridges[key.bridge]].carry_out(change)
+            case MountKey(), _:
+                self._mounts.carry_out(change)
+            case CommandKey(), _:
+                self._commands.carry_out(change)
             case WireguardKey(), _:
                 self._wireguards.carry_out(change)
             case ServiceKey(), _:

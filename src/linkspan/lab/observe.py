@@ -17,6 +17,7 @@ from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import service_name
 from linkspan.errors import Fault, Mistake
+from linkspan.lab.commands import mounts_of, read_commands
 from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place
 from linkspan.lab.kernel_bridge import kernel_bridge
@@ -67,6 +68,7 @@ def observe(place: Place) -> LabSnapshot:
                 seen = replace(read_bridge(place.folder, name), restarts=restarts)
         addresses = _addresses(found[bridge.node], name)
         bridges.append(replace(seen, addresses=addresses, engine_reason=engines.get(name, "")))
+    commands = read_commands(place.folder, topology, status["services"])
     machines = []
     if nodes != every:
         with holder.connect(place.folder) as init:
@@ -83,6 +85,8 @@ def observe(place: Place) -> LabSnapshot:
                 name=node,
                 kind=_kind(topology, node).value,
                 interfaces=_interfaces(topology, node, found[node], tunnels),
+                command=commands.get(node),
+                mounts=mounts_of(topology, node),
             )
             for node in nodes
         ]

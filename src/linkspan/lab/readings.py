@@ -16,8 +16,10 @@ from linkspan.model.state import Node, NodeKey, State
 from linkspan.plan.current import kernel_bridges, stacks, steady
 from linkspan.plan.current_links import wires
 from linkspan.sandbox.namespaces import inside
+from linkspan.services.commands import read_commands
 from linkspan.services.firewall import read_rules
 from linkspan.services.machines import read_machines
+from linkspan.services.mounts import read_mounts
 from linkspan.services.running import read_services
 from linkspan.services.wireguard import read_wireguards
 
@@ -46,6 +48,8 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *stacks(nodes, time.time()),
             *read_services(site),
             *read_machines(site.init),
+            *read_mounts(site, states),
+            *read_commands(site.init),
         ]
     )
     return steady(observed, known)

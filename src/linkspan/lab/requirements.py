@@ -23,6 +23,7 @@ from linkspan.model.rules import Rules, RulesKey
 from linkspan.model.state import ServiceKey, State, WireguardKey
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
 from linkspan.plan.services import SERVER
+from linkspan.services.container_requirements import require_containers
 from linkspan.services.nftables import require_nftables
 from linkspan.services.obstacles import obstacles
 from linkspan.services.programs import require_programs
@@ -45,6 +46,7 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
     if any(isinstance(key, RulesKey) for key in wanted):
         require_nftables()
     require_machines(topology)
+    require_containers(topology)
     if topology.scope is Scope.SANDBOX:
         return
     there = Records(place.folder).applied() if place.is_alive else {}

@@ -21,6 +21,14 @@ import msgspec
 
 from linkspan.errors import Fault, Mistake, Place
 from linkspan.model.bridge_options import BridgeOptions
+from linkspan.model.container import (
+    MOUNT_PATTERN,
+    OWN_FIELDS,
+    ContainerFields,
+    Mount,
+    parse_mount,
+    split_words,
+)
 from linkspan.model.flaw import in_order, label, resembling
 from linkspan.model.link import END_PATTERN, WIRE_PATTERN, VethEnd, VethLink, parse_end, parse_wire
 from linkspan.model.machine import Disk, MachineFields
@@ -39,6 +47,7 @@ from linkspan.model.readers import (
     text_reader,
     truth_reader,
     word_reader,
+    words_reader,
 )
 from linkspan.model.shapes import SHAPES
 from linkspan.model.topology import NodePort, StaticEntry, Topology, UplinkPort
@@ -59,12 +68,14 @@ SHORT_FORMS: Final[dict[type[msgspec.Struct], str]] = {
 TEXT_FORMS: Final[dict[type[msgspec.Struct], tuple[str, Callable[[str], msgspec.Struct]]]] = {
     VethEnd: (END_PATTERN, parse_end),
     VethLink: (WIRE_PATTERN, parse_wire),
+    Mount: (MOUNT_PATTERN, parse_mount),
 }
 """Values that may be written as a text with a form of its own: its pattern, who reads it."""
 
 _OPTIONS_IN_WORDS: Final[dict[type[msgspec.Struct], str]] = {
     BridgeOptions: "or an option of a bridge (docs/options.md)",
     PortOptions: "or an option of a port (docs/options.md)",
+    ContainerFields: f"or of a container {', '.join(OWN_FIELDS)}",
     MachineFields: f"or of a virtual machine {', '.join(MachineFields.__struct_fields__)}",
 }
 
@@ -254,7 +265,9 @@ def _reader(annotation: Any, metas: Metas) -> Reader:
             return record_list_reader(_kind(kinds))
         if isinstance(arguments[0], type) and issubclass(arguments[0], msgspec.Struct):
             return record_list_reader(_struct(arguments[0]))
-        return list_reader(_reader(arguments[0], ()))
+        inner = _reader(arguments[0], ())
+        is_command = any(meta.extra and "words" in meta.extra for meta in metas)
+        return words_reader(inner, split_words) if is_command else list_reader(inner)
     if issubclass(annotation, msgspec.Struct):
         return _struct(annotation)
     if issubclass(annotation, enum.Enum):

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import enum
-from typing import Annotated
+from typing import Annotated, Final
 
 from msgspec import Meta
 
 from linkspan.model.base import LARGEST_U32, Value
+
+FORWARDING_SETTINGS: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
+"""What makes a node a router, as a file has it under `sysctls`."""
 
 
 class Forward(enum.Enum):

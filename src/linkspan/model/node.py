@@ -7,8 +7,8 @@ from typing import Annotated
 
 from msgspec import Meta
 
+from linkspan.model.container import ContainerFields
 from linkspan.model.dhcp import BY_DHCP
-from linkspan.model.machine import MachineFields
 from linkspan.model.network import NodeRoute
 from linkspan.model.port_options import PortOptions
 from linkspan.model.texts import (
@@ -63,7 +63,7 @@ class NodePort(PortOptions, frozen=True, kw_only=True):
         return BY_DHCP in self.address
 
 
-class Node(MachineFields, frozen=True, kw_only=True):
+class Node(ContainerFields, frozen=True, kw_only=True):
     """A network namespace with a stack of its own, or a virtual machine."""
 
     kind: Annotated[

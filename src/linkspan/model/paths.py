@@ -17,13 +17,16 @@ def with_whole_paths(topology: Topology, folder: Path) -> Topology:
 
 
 def _of_node(node: Node, folder: Path) -> Node:
-    if node.kernel is None and node.initrd is None and node.disk is None:
+    if not (node.kernel or node.initrd or node.disk or node.mounts):
         return node
     return replace(
         node,
         kernel=_whole(node.kernel, folder),
         initrd=_whole(node.initrd, folder),
         disk=_disk(node.disk, folder),
+        mounts=tuple(
+            replace(mount, source=str((folder / mount.source).absolute())) for mount in node.mounts
+        ),
     )
 
 

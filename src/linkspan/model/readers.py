@@ -145,6 +145,21 @@ def word_reader(text: Reader) -> Reader:
     return read_word
 
 
+def words_reader(word: Reader, split: Callable[[str], tuple[str, ...]]) -> Reader:
+    """Reads a list of words, or a text that is split into them."""
+    read_list = list_reader(word)
+
+    def read_words(walk: Walk, value: YamlValue, path: Path) -> Any:
+        if not isinstance(value, YamlScalar) or not isinstance(value.value, str):
+            return read_list(walk, value, path)
+        try:
+            return split(value.value)
+        except UnfitError as unfit:
+            return walk.refuse(value, path, f"this {unfit.what}", unfit.expected, unfit.next_step)
+
+    return read_words
+
+
 def choice_reader(choices: type[enum.Enum]) -> Reader:
     by_text = {str(choice.value): choice for choice in choices}
 

@@ -17,6 +17,7 @@ from typing import Annotated, Any, Final, Union, get_args, get_origin
 
 import msgspec
 
+from linkspan.model.container import Mount
 from linkspan.model.convert import SHORT_FORMS, TEXT_FORMS, field_readers, kinds_of, own_first
 from linkspan.model.dhcp import Dhcp, Dns
 from linkspan.model.link import VethEnd, VethLink
@@ -49,6 +50,7 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),
     (Node, "A node", "`nodes: {NAME: …}`"),
     (NodeRoute, "A route", "`nodes: {NODE: {routes: [ … ]}}`"),
+    (Mount, "A mount", "`nodes: {NODE: {mounts: [ … ]}}`"),
     (Disk, "A disk", "`nodes: {NODE: {disk: …}}`"),
     (NodePort, "An interface of a node", "`nodes: {NODE: {ports: {NAME: …}}}`"),
     (VethLink, "A wire", "`links: [{kind: veth, …}]`"),
@@ -164,13 +166,13 @@ def _type_words(annotation: Any) -> str:
     if origin is dict:
         (shape,) = (meta.extra["shape"] for meta in _unwrapped(arguments[0])[1] if meta.extra)
         keys = _KEY_WORDS.get(shape, "names")
-        inner, _ = _unwrapped(arguments[1])
-        is_text = get_origin(inner) in (Union, types.UnionType)
-        return f"mapping of {keys} to: {'text or number' if is_text else _type_words(arguments[1])}"
+        return f"mapping of {keys} to: {_type_words(arguments[1])}"
     if origin is tuple and (kinds := kinds_of(arguments[0])):
         return "list of: " + ", ".join(_heading(kind) for kind in kinds.values())
     if origin is tuple and arguments[0] in [cls for cls, _, _ in SECTIONS]:
         return f"list of: {_heading(arguments[0])}"
+    if origin in (Union, types.UnionType):
+        return "text or number"
     if origin is tuple:
         return f"{_type_words(arguments[0])}, or a list of them"
     if issubclass(inner, msgspec.Struct):

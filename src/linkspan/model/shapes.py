@@ -21,6 +21,7 @@ from linkspan.model.address_shapes import (
     port_address,
     router,
 )
+from linkspan.model.container import CONTAINER_SHAPES
 from linkspan.model.mac_shapes import group_address, mac, station
 from linkspan.model.name_shapes import (
     domain,
@@ -63,4 +64,5 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "file": file_name,
     "line": line,
     "memory": memory,
+    **CONTAINER_SHAPES,
 }

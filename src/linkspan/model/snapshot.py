@@ -111,12 +111,37 @@ class InterfaceSnapshot(msgspec.Struct, frozen=True):
     wireguard: WireguardSnapshot | None = None
 
 
+class CommandSnapshot(msgspec.Struct, frozen=True):
+    """The command of a node."""
+
+    words: list[str]
+    state: str
+    """running; or how it ended, in which case it is about to be started again."""
+    pid: int
+    """As seen from inside the lab; 0 when it is not running."""
+    restarts: int
+    last_end: str
+    """How it ended the last time; empty when it never did."""
+    output: str
+    """The file that it writes to."""
+
+
+class MountSnapshot(msgspec.Struct, frozen=True):
+    """A folder or file of the machine in a node."""
+
+    path: str
+    source: str
+    read_only: bool
+
+
 class NodeSnapshot(msgspec.Struct, frozen=True):
     """One node. The addresses of a vm are those that the file says, since nobody can look."""
 
     name: str
     kind: str
     interfaces: list[InterfaceSnapshot]
+    command: CommandSnapshot | None = None
+    mounts: list[MountSnapshot] = []
 
 
 class Pending(msgspec.Struct, frozen=True):

@@ -27,6 +27,10 @@ from linkspan.model.bridge_facts import Socket as Socket
 from linkspan.model.bridge_facts import SocketKey as SocketKey
 from linkspan.model.bridge_facts import Uplink as Uplink
 from linkspan.model.bridge_facts import UplinkKey as UplinkKey
+from linkspan.model.container_facts import Command as Command
+from linkspan.model.container_facts import CommandKey as CommandKey
+from linkspan.model.container_facts import Mount as Mount
+from linkspan.model.container_facts import MountKey as MountKey
 from linkspan.model.fact import Key, Value
 from linkspan.model.fact import Options as Options
 from linkspan.model.link_facts import Veth as Veth
@@ -80,6 +84,8 @@ AnyKey: TypeAlias = (
     | RouteKey
     | RulesKey
     | ServiceKey
+    | MountKey
+    | CommandKey
 )
 AnyValue: TypeAlias = (
     Node
@@ -98,6 +104,8 @@ AnyValue: TypeAlias = (
     | Route
     | Rules
     | Service
+    | Mount
+    | Command
 )
 State: TypeAlias = dict[AnyKey, AnyValue]
 
@@ -122,7 +130,7 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (BridgeKey(name),)
         case VxlanKey(bridge=name), Vxlan(node=node, interface=str() as interface):
             return (BridgeKey(name), *_interface(node, interface, state))
-        case WireguardKey(node=node), _:
+        case ((WireguardKey(node=node) | CommandKey(node=node) | MountKey(node=node)), _):
             return (NodeKey(node),)
         case VxlanKey(bridge=name), _:
             return (BridgeKey(name),)

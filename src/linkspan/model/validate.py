@@ -14,6 +14,7 @@ from linkspan.model.flaw import MOST_FAULTS, Flaw, brief, label, names_of, resem
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST, MOST_PORTS, NodeKind, Topology
 from linkspan.model.validate_addresses import addresses, gateways, macs
+from linkspan.model.validate_containers import containers
 from linkspan.model.validate_dhcp import dhcp_offers, name_servers
 from linkspan.model.validate_fdb import static_entries
 from linkspan.model.validate_leases import fixed_leases
@@ -185,4 +186,5 @@ CHECKS: Final[tuple[Callable[[Topology], Iterator[Flaw]], ...]] = (
     uplinks,
     machines,
     machines_on_links,
+    containers,
 )

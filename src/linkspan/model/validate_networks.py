@@ -5,19 +5,16 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from ipaddress import ip_address, ip_network
-from typing import Final
 
 import msgspec
 
 from linkspan.model.address_shapes import parse_interface
 from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
-from linkspan.model.network import Forward
+from linkspan.model.network import FORWARDING_SETTINGS, Forward
 from linkspan.model.position import Path
 from linkspan.model.publish import Publish, parse_publish
 from linkspan.model.targets import targets
 from linkspan.model.topology import Bridge, Topology
-
-_FORWARDING: Final = ("net.ipv4.ip_forward", "net.ipv6.conf.all.forwarding")
 
 
 def forwards(topology: Topology) -> Iterator[Flaw]:
@@ -51,7 +48,7 @@ def router_settings(topology: Topology) -> Iterator[Flaw]:
         node = topology.nodes.get(bridge.node)
         if node is None or bridge.forward not in (Forward.NAT, Forward.ROUTED):
             continue
-        for setting in _FORWARDING:
+        for setting in FORWARDING_SETTINGS:
             if str(node.sysctls.get(setting, 1)) != "1":
                 yield Flaw(
                     ("nodes", bridge.node, "sysctls", setting),

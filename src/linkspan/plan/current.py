@@ -29,6 +29,7 @@ from linkspan.model.state import (
     AnyValue,
     Bridge,
     BridgeKey,
+    CommandKey,
     Entry,
     EntryKey,
     MachineKey,
@@ -63,6 +64,7 @@ MARKED = (
     RulesKey,
     ServiceKey,
     MachineKey,
+    CommandKey,
 )
 """Kinds of things that can't be anybody else's when they are found in a lab."""
 

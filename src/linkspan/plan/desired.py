@@ -32,6 +32,7 @@ from linkspan.model.state import (
     UpKey,
 )
 from linkspan.model.topology import HOST, Scope, Topology
+from linkspan.plan.containers import containers
 from linkspan.plan.desired_links import Fact, links
 from linkspan.plan.forwarding import forwarding
 from linkspan.plan.machines import machines
@@ -59,6 +60,7 @@ def desired(topology: Topology) -> State:
             *routes(whole),
             *services(whole),
             *machines(whole),
+            *containers(whole),
         ]
     )
     for name, bridge, uplink in topology.uplinks() if topology.scope is Scope.SANDBOX else ():

@@ -35,9 +35,11 @@ from linkspan.model.state import (
     AnyValue,
     Bridge,
     BridgeKey,
+    CommandKey,
     EntryKey,
     Machine,
     MachineKey,
+    MountKey,
     Node,
     NodeKey,
     Port,
@@ -80,13 +82,15 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     AddressKey,
     UpKey,
     RouteKey,
+    MountKey,
     ServiceKey,
+    CommandKey,
     MachineKey,
 )
 RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""
 
-_GO_WITH_OTHERS: Final = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey)
+_GO_WITH_OTHERS: Final = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey, MountKey)
 _DISK: Final = ("disk", "disk_format", "snapshot")
 
 MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
@@ -257,5 +261,7 @@ def _names(key: AnyKey, value: AnyValue) -> tuple[tuple[str, ...], ...]:
             return ((node, f"udp {port}"),)
         case AddressKey(), _:
             return (key.place,)
+        case MountKey(node=node), _:
+            return tuple((node, step) for step in key.steps)
         case _:
             return ()

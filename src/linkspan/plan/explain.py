@@ -6,6 +6,7 @@ key and value. What becomes another is told field by field, old and new.
 
 from __future__ import annotations
 
+import shlex
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -20,9 +21,13 @@ from linkspan.model.state import (
     AnyValue,
     Bridge,
     BridgeKey,
+    Command,
+    CommandKey,
     EntryKey,
     Machine,
     MachineKey,
+    Mount,
+    MountKey,
     Node,
     NodeKey,
     Options,
@@ -64,6 +69,16 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
     ),
     RulesKey: Wording(
         "rules of {node}", "write the rules of {node}: {content}", "delete the rules of {node}"
+    ),
+    MountKey: Wording(
+        "{path} in {node}",
+        "mount {source} over {path} in {node}{mode}",
+        "unmount {path} in {node}",
+    ),
+    CommandKey: Wording(
+        "the command of {node}",
+        "start {line} in {node}",
+        "end {line} in {node}",
     ),
     BridgeKey: Wording(
         "{bridge}",
@@ -171,6 +186,10 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
             fields["far"] = "one peer" if number == 1 else f"{number or 'no'} peers"
         case VxlanKey(), Vxlan(remotes=remotes, group=group):
             fields["far"] = ", ".join(remotes) if group is None else f"the group {group}"
+        case MountKey(), Mount(read_only=read_only):
+            fields["mode"] = ", read-only" if read_only else ""
+        case CommandKey(), Command(words=words):
+            fields["line"] = shlex.join(words)
         case UpKey(), Up(up=up):
             fields["state"] = "up" if up else "down"
         case RouteKey(), Route(gateway=gateway, interface=interface, kind=kind):
@@ -183,6 +202,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
 def _differences(before: AnyValue, after: AnyValue) -> list[str]:
     if isinstance(before, Service) and isinstance(after, Service):
         return _lines(before.text, after.text)
+    if isinstance(before, Command) and isinstance(after, Command):
+        return _of_commands(before, after)
     if isinstance(before, Rules) and isinstance(after, Rules):
         gone, come = before.lines(), after.lines()
         return [
@@ -202,6 +223,23 @@ def _differences(before: AnyValue, after: AnyValue) -> list[str]:
         f"{name.replace('_', '-')} {text(new, name)} instead of {text(old, name)}"
         for name in dict.fromkeys([*old, *new])
         if old.get(name) != new.get(name)
+    ]
+
+
+def _of_commands(before: Command, after: Command) -> list[str]:
+    old = {name: f"{name}={text}" for name, text in before.env.items()}
+    new = {name: f"{name}={text}" for name, text in after.env.items()}
+    return [
+        *(
+            [f"{shlex.join(after.words)} instead of {shlex.join(before.words)}"]
+            if before.words != after.words
+            else []
+        ),
+        *(
+            f"{new.get(name, 'no ' + name)} instead of {old.get(name, 'none')}"
+            for name in dict.fromkeys([*old, *new])
+            if old.get(name) != new.get(name)
+        ),
     ]
 
 

@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from linkspan.control.lines import RequestError, Value
+from linkspan.sandbox import output
 from linkspan.sandbox.syscalls import set_carrier
 
 FRESH_SECONDS: Final = 2.0
@@ -41,15 +42,23 @@ class Service:
     arguments: list[str]
     give: list[str]
     configuration: dict[str, Any]
+    output: str = ""
+    """The file that it writes to; of one that has such a file, all processes end with the first."""
     once: bool = False
     """Whether it is left alone when it ends: a virtual machine's guest may have switched it off."""
     ended: str = ""
-    """How it ended, of one that is left alone."""
+    """How the last process ended."""
     process: int = 0
     starts: int = 0
     started: float = 0.0
     due: float | None = None
     delay: float = 0.0
+
+    def end_rest(self) -> None:
+        """End what a service with a file of its own started, and left."""
+        if self.output:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.process, signal.SIGKILL)
 
 
 class Services:
@@ -58,6 +67,7 @@ class Services:
     def __init__(self, held: Mapping[str, Sequence[int]]) -> None:
         self._held = held
         self._services: dict[str, Service] = {}
+        self._trimmed = 0.0
 
     # requests
 
@@ -71,6 +81,7 @@ class Services:
             [str(argument) for argument in request["arguments"]],
             _names(request.get("give", [])),
             dict(request.get("configuration", {})),
+            output=str(request.get("output", "")),
             once=bool(request.get("once")),
         )
         self._services[name] = service
@@ -98,6 +109,7 @@ class Services:
         service = self._services.pop(request["name"], None)
         if service is not None and service.process:
             _end(service.process)
+            service.end_rest()
             self._plug(service, on=False)
         return {}
 
@@ -107,7 +119,7 @@ class Services:
         return name
 
     def status(self) -> Value:
-        """Process and number of starts of each service, and how one ended that is left alone."""
+        """Process and number of starts of each service, and how the last one ended."""
         return {
             service.name: {
                 "pid": service.process,
@@ -143,6 +155,9 @@ class Services:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGTERM, signal.SIGCHLD, signal.SIGINT):
                 signal.signal(number, signal.SIG_DFL)
+            if service.output:
+                os.setsid()
+                output.take(service.output)
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
             os.execv(service.arguments[0], [*service.arguments, str(configuration)])
@@ -165,9 +180,10 @@ class Services:
 
     def _ended(self, service: Service, status: int) -> None:
         log(f"{service.name}: process {service.process} ended, {_how(status)}")
+        service.end_rest()
         service.process = 0
+        service.ended = _how(status)
         if service.once:
-            service.ended = _how(status)
             self._plug(service, on=False)
             return
         lived = time.monotonic() - service.started
@@ -196,7 +212,17 @@ class Services:
                 self._start(service)
             else:
                 waits.append(service.due - now)
+        if outputs := [each.output for each in self._services.values() if each.output]:
+            waits.append(self._trim(outputs, now))
         return min(waits, default=None)
+
+    def _trim(self, outputs: Sequence[str], now: float) -> float:
+        """Keep files that services write to from growing; seconds until that is due again."""
+        if self._trimmed + output.SECONDS <= now:
+            self._trimmed = now
+            for file in outputs:
+                output.trim(file)
+        return self._trimmed + output.SECONDS - now
 
     def end_all(self) -> None:
         """Ask every service to end, and wait a moment for them."""

@@ -19,12 +19,24 @@ CLONE_NEWUSER: Final = 0x10000000
 CLONE_NEWPID: Final = 0x20000000
 CLONE_NEWNET: Final = 0x40000000
 
+MS_RDONLY: Final = 0x1
 MS_NOSUID: Final = 0x2
 MS_NODEV: Final = 0x4
 MS_NOEXEC: Final = 0x8
+MS_REMOUNT: Final = 0x20
+MS_NOATIME: Final = 0x400
+MS_NODIRATIME: Final = 0x800
 MS_BIND: Final = 0x1000
 MS_REC: Final = 0x4000
 MS_PRIVATE: Final = 0x40000
+MS_RELATIME: Final = 0x200000
+
+_OPEN_TREE, _MOVE_MOUNT = 428, 429
+"""Numbers that all architectures share (include/uapi/asm-generic/unistd.h); Linux 5.2."""
+
+_AT_FDCWD: Final = -100
+_OPEN_TREE_CLONE, _AT_RECURSIVE, _MOVE_FROM_DESCRIPTOR = 0x1, 0x8000, 0x4
+_MNT_DETACH: Final = 0x2
 
 _TUNSETCARRIER: Final = 0x400454E2
 
@@ -59,6 +71,29 @@ def mount(source: str, target: str, kind: str, flags: int = 0, data: str = "") -
         data.encode() or None,
     )
     _check(result, target)
+
+
+def copy_of_mount(path: str) -> int:
+    """A descriptor of a folder or file and the mounts below it, as a copy that is mounted nowhere
+    yet (open_tree(2)). Raises OSError.
+    """
+    flags = _OPEN_TREE_CLONE | _AT_RECURSIVE | os.O_CLOEXEC
+    result: int = _libc.syscall(_OPEN_TREE, _AT_FDCWD, path.encode(), flags)
+    _check(result, path)
+    return result
+
+
+def mount_copy(copy: int, target: str) -> None:
+    """Mount what `copy_of_mount` gave, in whichever mount namespace we are now (move_mount(2)).
+    Raises OSError.
+    """
+    flags = _MOVE_FROM_DESCRIPTOR
+    _check(_libc.syscall(_MOVE_MOUNT, copy, b"", _AT_FDCWD, target.encode(), flags), target)
+
+
+def unmount(target: str) -> None:
+    """Unmount what was mounted last at a path, though it is in use. Raises OSError."""
+    _check(_libc.umount2(target.encode(), _MNT_DETACH), target)
 
 
 def set_process_name(name: str) -> None:

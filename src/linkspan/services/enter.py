@@ -4,7 +4,8 @@
 
 DESCRIPTOR is a file with JSON: the program's `arguments`, the namespaces to enter in the order of
 `NODE_KINDS` (`descriptors`, under the node's name), which `kinds` of these, and `mounts`, pairs of
-what is bound over what, in a mount namespace of the program's own. The process stays the same, so
+what is bound over what, in a mount namespace of the program's own. With an `environment` the
+program has that and no other, and is looked for by its PATH. The process stays the same, so
 init sees the program's end as the service's.
 """
 
@@ -31,7 +32,13 @@ def main(arguments: list[str]) -> None:
     if configuration["mounts"]:
         _cover(configuration["mounts"])
     os.chdir("/")
-    os.execv(configuration["arguments"][0], configuration["arguments"])
+    words, environment = configuration["arguments"], configuration.get("environment")
+    if environment is None:
+        os.execv(words[0], words)
+    try:
+        os.execvpe(words[0], words, environment)
+    except OSError as error:
+        sys.exit(f"linkspan: {words[0]}: {error.strerror}")
 
 
 def _cover(mounts: Sequence[Sequence[str]]) -> None:

@@ -1,0 +1,62 @@
+"""Reading the commands of a lab: whether they run, how often they were started, what they wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from linkspan.errors import Fault, Mistake
+from linkspan.lab.find import Place
+from linkspan.model.snapshot import CommandSnapshot, MountSnapshot
+from linkspan.model.topology import Topology
+from linkspan.services.commands import command_services, output_file
+
+
+def read_commands(
+    folder: Path, topology: Topology, services: Mapping[str, Any]
+) -> dict[str, CommandSnapshot]:
+    """The commands of a running lab by node; `services` is what its init process says of them."""
+    return {
+        node: CommandSnapshot(
+            words=[str(word) for word in topology.nodes[node].command],
+            state="running" if status["pid"] else _in_words(status["ended"]),
+            pid=status["pid"],
+            restarts=status["starts"] - 1,
+            last_end=_in_words(status["ended"]),
+            output=str(output_file(folder, node)),
+        )
+        for node, status in command_services(services).items()
+        if node in topology.nodes
+    }
+
+
+def mounts_of(topology: Topology, node: str) -> list[MountSnapshot]:
+    """The mounts that a node was given."""
+    declared = topology.nodes.get(node)
+    return [
+        MountSnapshot(path=each.path, source=each.source, read_only=each.read_only)
+        for each in (declared.mounts if declared else ())
+    ]
+
+
+def output_of(place: Place, node: str) -> list[str]:
+    """The last lines that a node's command wrote. Raises Mistake when it has no command."""
+    topology = place.topology()
+    declared = topology.nodes.get(node) if topology is not None else None
+    if declared is None or not declared.command:
+        raise Mistake(
+            Fault(
+                f"{node} of {place.name} has no command that could have written something",
+                next_step=f"write a `command`, or: linkspan exec {place.name}/{node} -- …",
+            )
+        )
+    try:
+        text = output_file(place.folder, node).read_text(errors="replace")
+    except FileNotFoundError:
+        return []
+    return text.splitlines()
+
+
+def _in_words(ended: str) -> str:
+    return ended.replace("exit status", "exited")
