@@ -29,6 +29,7 @@ _PATH_WORDS: Final = {
     "ends": "end",
     "peers": "peer",
     "routes": "route",
+    "mounts": "mount",
     "fdb": "entry",
 }
 

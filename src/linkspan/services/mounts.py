@@ -15,6 +15,7 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -79,13 +80,16 @@ class Mounts:
 
 
 def _make_read_only(path: str) -> None:
-    """Make a mount, and those below it, read-only; a mount in a user namespace must keep whatever
-    else it has (mount_namespaces(7)).
+    """Make the mount that came last at a path, and those on it, read-only; a mount in a user
+    namespace must keep whatever else it has (mount_namespaces(7)).
     """
-    for place, options in _mountinfo():
-        if place == path or place.startswith(f"{path}/"):
-            kept = [_FLAGS[word] for word in options if word in _FLAGS]
-            mount("none", place, "none", MS_REMOUNT | MS_BIND | MS_RDONLY | sum(kept) & ~MS_RDONLY)
+    rows = list(_mountinfo())
+    concerned = {next(row.number for row in reversed(rows) if row.path == path)}
+    for row in rows:  # what stands on another mount comes after it
+        if row.number in concerned or row.parent in concerned:
+            concerned.add(row.number)
+            kept = [_FLAGS[word] for word in row.options if word in _FLAGS and word != "ro"]
+            mount("none", row.path, "none", MS_REMOUNT | MS_BIND | MS_RDONLY | sum(kept))
 
 
 def read_mounts(site: Site, states: Iterable[State]) -> Iterator[tuple[MountKey, Mount]]:
@@ -101,7 +105,7 @@ def read_mounts(site: Site, states: Iterable[State]) -> Iterator[tuple[MountKey,
             continue
         identities = {source: _identity(source) for several in paths.values() for source in several}
         with _mounts_of(site, node):
-            options = dict(_mountinfo())
+            options = {row.path: row.options for row in _mountinfo()}
             found = {path: _identity(path) for path in paths if path in options}
         for path, identity in found.items():
             known = [each for each in paths[path] if identity and identities[each] == identity]
@@ -118,13 +122,23 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _mountinfo() -> Iterator[tuple[str, list[str]]]:
-    """Path and options of each mount of the calling process's namespace, the last made last."""
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """A mount."""
+
+    number: str
+    parent: str
+    path: str
+    options: list[str]
+
+
+def _mountinfo() -> Iterator[_Row]:
+    """The mounts of the calling process's namespace, the last made last (proc(5))."""
     with open("/proc/thread-self/mountinfo") as file:
         for line in file:
             words = line.split(" ")
             path = _OCTAL.sub(lambda found: chr(int(found[1], 8)), words[4])
-            yield path, words[5].split(",")
+            yield _Row(words[0], words[1], path, words[5].split(","))
 
 
 @contextlib.contextmanager

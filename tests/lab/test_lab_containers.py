@@ -1,0 +1,116 @@
+"""Commands, environments and mounts of containers, changed while they run."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from tests.machine import Machine, wait_until
+
+LAB = """
+name: office
+nodes:
+  web:
+    command: {command}
+    env: {{GREETING: {greeting}, NUMBER: 7}}
+    mounts: [{mounts}]
+  other: {{}}
+"""
+HELLO = '[sh, -c, "echo $GREETING from $LINKSPAN_NODE; exec sleep 1000"]'
+
+
+def written(command: str = HELLO, greeting: str = "hello", mounts: str = "") -> str:
+    return LAB.format(command=command, greeting=greeting, mounts=mounts)
+
+
+def changes(machine: Machine, text: str) -> list[str]:
+    """What `up` with a file says it did."""
+    lines = machine.linkspan("up", machine.file(text)).stdout.splitlines()
+    return [line.partition("  (")[0] for line in lines if line[:2] in ("+ ", "- ", "~ ")]
+
+
+def in_node(machine: Machine, *command: str, node: str = "web", status: int = 0) -> str:
+    return machine.linkspan("exec", f"office/{node}", "--", *command, status=status).stdout
+
+
+def logged(machine: Machine) -> Sequence[str]:
+    return machine.linkspan("logs", "office/web").stdout.splitlines()
+
+
+def test_a_command_writes_to_its_log_and_is_changed_by_itself(any_machine: Machine) -> None:
+    machine = any_machine
+    assert changes(machine, written()) == []
+    wait_until(lambda: logged(machine) == ["hello from web"])
+    assert in_node(machine, "sh", "-c", "echo $GREETING $NUMBER") == "hello 7\n"
+    assert in_node(machine, "sh", "-c", "echo $GREETING", node="other") == "\n"
+    assert changes(machine, written(greeting="bye")) == [
+        "~ change the command of web: GREETING=bye instead of GREETING=hello"
+    ]
+    wait_until(lambda: logged(machine) == ["hello from web", "bye from web"])
+    assert changes(machine, written(greeting="bye")) == []
+    assert changes(machine, written("[sleep, 999]", "bye")) == [
+        "~ change the command of web: sleep 999 instead of sh -c 'echo $GREETING from"
+        " $LINKSPAN_NODE; exec sleep 1000'"
+    ]
+    assert changes(machine, written("[]")) == ["- end sleep 999 in web"]
+    refused = machine.linkspan("logs", "office/web", status=2)
+    assert "web of office has no command" in refused.stderr
+    assert in_node(machine, "ps", "-e", "-o", "comm=").split() == ["lab:office", "ps"]
+    machine.linkspan("down", "office")
+
+
+def test_a_command_that_ends_is_started_again_without_what_it_left(machine: Machine) -> None:
+    script = '[sh, -c, "sleep 1000 & echo begun; exit 3"]'
+    changes(machine, written(script))
+    wait_until(lambda: len(logged(machine)) > 2)
+    shown = machine.linkspan("show", "office").stdout
+    assert "exited 3" in shown
+    changes(machine, written("[sleep, 999]"))
+    wait_until(lambda: in_node(machine, "ps", "-e", "-o", "args=").count("sleep") == 1)
+    machine.linkspan("down", "office")
+
+
+def test_mounts_come_and_go_while_the_node_runs(any_machine: Machine) -> None:
+    machine = any_machine
+    for name in ("one", "two"):
+        folder = machine.home / name
+        folder.mkdir()
+        (folder / "name").write_text(name)
+        folder.chmod(0o777)
+    machine.home.chmod(0o755)
+    one, two = (f"{machine.home}/{name}:/mnt" for name in ("one", "two"))
+    assert changes(machine, written()) == []
+    pid = in_node(machine, "pgrep", "-x", "sleep")
+    assert changes(machine, written(mounts=f'"{one}:ro"')) == [
+        f"+ mount {machine.home}/one over /mnt in web, read-only"
+    ]
+    assert in_node(machine, "cat", "/mnt/name") == "one"
+    in_node(machine, "touch", "/mnt/x", status=1)
+    assert changes(machine, written(mounts=f'"{one}"')) == [
+        "~ change /mnt in web: read-only off instead of on"
+    ]
+    in_node(machine, "touch", "/mnt/x")
+    assert (machine.home / "one/x").exists()
+    assert changes(machine, written(mounts=f'"{two}"')) == [
+        f"~ change /mnt in web: source {machine.home}/two instead of {machine.home}/one"
+    ]
+    assert in_node(machine, "cat", "/mnt/name") == "two"
+    in_node(machine, "umount", "/mnt")
+    assert changes(machine, written(mounts=f'"{two}"')) == [
+        f"+ mount {machine.home}/two over /mnt in web"
+    ]
+    assert changes(machine, written(mounts=f'"{two}"')) == []
+    assert "name" not in in_node(machine, "ls", "/mnt", node="other")
+    assert changes(machine, written()) == ["- unmount /mnt in web"]
+    assert "name" not in in_node(machine, "ls", "/mnt")
+    assert in_node(machine, "pgrep", "-x", "sleep") == pid, "the command went on"
+    machine.linkspan("down", "office")
+
+
+def test_what_is_not_there_is_told_before_anything_is_touched(machine: Machine) -> None:
+    file = machine.file(written(mounts="./nothing:/srv, /etc/hostname:/mnt, /tmp:/no/such"))
+    error = machine.linkspan("up", file, status=2).stderr
+    assert f"mount 1: there is no {machine.folder}/nothing" in error
+    assert "/etc/hostname is a file, and /mnt is not" in error
+    assert "there is no /no/such on this machine" in error
+    error = machine.linkspan("plan", machine.file(written("no-such-program")), status=4).stderr
+    assert "no-such-program is not installed" in error
