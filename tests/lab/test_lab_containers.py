@@ -72,16 +72,15 @@ def test_a_command_that_ends_is_started_again_without_what_it_left(machine: Mach
 def test_mounts_come_and_go_while_the_node_runs(any_machine: Machine) -> None:
     machine = any_machine
     for name in ("one", "two"):
-        folder = machine.home / name
+        folder = machine.folder / name
         folder.mkdir()
         (folder / "name").write_text(name)
         folder.chmod(0o777)
-    machine.home.chmod(0o755)
-    one, two = (f"{machine.home}/{name}:/mnt" for name in ("one", "two"))
+    one, two = (f"{machine.folder}/{name}:/mnt" for name in ("one", "two"))
     assert changes(machine, written()) == []
     pid = in_node(machine, "pgrep", "-x", "sleep")
     assert changes(machine, written(mounts=f'"{one}:ro"')) == [
-        f"+ mount {machine.home}/one over /mnt in web, read-only"
+        f"+ mount {machine.folder}/one over /mnt in web, read-only"
     ]
     assert in_node(machine, "cat", "/mnt/name") == "one"
     in_node(machine, "touch", "/mnt/x", status=1)
@@ -89,14 +88,14 @@ def test_mounts_come_and_go_while_the_node_runs(any_machine: Machine) -> None:
         "~ change /mnt in web: read-only off instead of on"
     ]
     in_node(machine, "touch", "/mnt/x")
-    assert (machine.home / "one/x").exists()
+    assert (machine.folder / "one/x").exists()
     assert changes(machine, written(mounts=f'"{two}"')) == [
-        f"~ change /mnt in web: source {machine.home}/two instead of {machine.home}/one"
+        f"~ change /mnt in web: source {machine.folder}/two instead of {machine.folder}/one"
     ]
     assert in_node(machine, "cat", "/mnt/name") == "two"
     in_node(machine, "umount", "/mnt")
     assert changes(machine, written(mounts=f'"{two}"')) == [
-        f"+ mount {machine.home}/two over /mnt in web"
+        f"+ mount {machine.folder}/two over /mnt in web"
     ]
     assert changes(machine, written(mounts=f'"{two}"')) == []
     assert "name" not in in_node(machine, "ls", "/mnt", node="other")
