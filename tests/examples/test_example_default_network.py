@@ -51,6 +51,18 @@ def test_guests_and_the_host_know_each_other_by_name(up: Machine) -> None:
                 assert {line.split()[0] for line in said.splitlines()} == lent[guest]
 
 
+def test_what_the_network_does_is_shown(up: Machine) -> None:
+    shown = json.loads(up.linkspan("show", LAB, "--json").stdout)
+    (network,) = (each["network"] for each in shown["bridges"] if each["name"] == "virbr0")
+    assert (network["forward"], network["server"]) == ("nat", 0)
+    assert (network["dhcp"]["lent"], network["dhcp"]["free"]) == (6, 250)
+    assert network["dns"]["domain"] == "lab"
+    assert [each["target"] for each in network["published"]] == ["192.168.122.10", "fd00:122::10"]
+    text = up.linkspan("show", LAB).stdout
+    for part in ("192.168.122.2-192.168.122.254", "0.0.0.0:8080", "[fd00:122::10]:80"):
+        assert part in text
+
+
 def test_the_internet_sees_the_host_and_reaches_the_published_port_alone(up: Machine) -> None:
     with serving(up, f"{LAB}/internet", "tcp:80"):
         said = ask(up, f"{LAB}/db", "tcp/192.168.3.1/80", "tcp/fd00:3::1/80")

@@ -87,6 +87,7 @@ def test_a_killed_server_is_back_with_its_leases(any_machine: Machine) -> None:
     before = leases(any_machine)
     kill(any_machine, "--dhcp-leasefile")
     assert leases(any_machine) == before
+    assert "restarted 1 time" in any_machine.linkspan("show", "pool").stdout
     wait_until(
         lambda: any_machine.linkspan("exec", "quiet", "getent", "hosts", "db", status=None).stdout
     )
@@ -131,6 +132,9 @@ def test_a_node_for_which_no_address_is_left_is_named_and_nothing_stays(machine:
     assert "late got no IPv4 address for eth0" in refused
     assert "br0 has given away all 2 addresses" in refused
     assert "undone" in refused
+    (bridge,) = json.loads(machine.linkspan("show", "pool", "--json").stdout)["bridges"]
+    assert (bridge["network"]["dhcp"]["lent"], bridge["network"]["dhcp"]["free"]) == (2, 0)
+    assert "none left" in machine.linkspan("show", "pool").stdout
     assert "nothing changed" in machine.linkspan("up", file).stdout
     machine.linkspan("down", "pool")
 

@@ -28,7 +28,14 @@ from tests.view.view_labs import (
 )
 
 from linkspan import view
+from linkspan.model.network_snapshot import (
+    DhcpSnapshot,
+    DnsSnapshot,
+    NetworkSnapshot,
+    PublishedSnapshot,
+)
 from linkspan.model.snapshot import Counters, FdbSnapshot, LabSnapshot, Reach
+from linkspan.view import networks as view_networks
 
 CASES: Final = Path(__file__).parent / "cases"
 
@@ -167,6 +174,41 @@ def every_table() -> str:
     return "\n\n".join(each(busy()) for each in tables)
 
 
+def networks() -> str:
+    """A network with everything, one whose addresses are used up and whose server is gone, one
+    that leads nowhere, and a bridge without services.
+    """
+    lends = DhcpSnapshot(
+        ranges=["10.0.0.2-10.0.0.99", "fd00::1000-fd00::1fff"],
+        fixed={"web": ["10.0.0.10"]},
+        lent=3,
+        free=1096,
+        lease_time=3600,
+        gateway=None,
+        mtu=1450,
+    )
+    used_up = msgspec.structs.replace(lends, ranges=["10.1.0.2-10.1.0.3"], lent=2, free=0)
+    names = DnsSnapshot(["10.0.0.1"], "lab", ["192.0.2.53"], ["small"])
+    published = [
+        PublishedSnapshot("tcp", "0.0.0.0", 8080, 8080, "10.0.0.10", 80, "web"),
+        PublishedSnapshot("udp", "::", 9000, 9099, "fd00::7", 9000, None),
+    ]
+    services = {
+        "lan": NetworkSnapshot("nat", published, lends, names, 2),
+        "small": NetworkSnapshot(None, [], used_up, None, None),
+        "inner": NetworkSnapshot("none", [], None, None, None),
+        "plain": None,
+    }
+    shown = lab(
+        [
+            msgspec.structs.replace(bridge(name=name), network=network)
+            for name, network in services.items()
+        ],
+        [],
+    )
+    return f"{view_networks.networks_table(shown)}\n\n{view_networks.published_table(shown)}"
+
+
 def every_table_of_nothing() -> str:
     nothing = lab([], [])
     texts = (
@@ -178,6 +220,8 @@ def every_table_of_nothing() -> str:
         view.ping_matrix([]),
     )
     assert view.drops_table(nothing) == ""
+    assert view_networks.networks_table(nothing) == ""
+    assert view_networks.published_table(nothing) == ""
     return "\n".join(texts)
 
 
@@ -230,6 +274,7 @@ SITUATIONS: Final[dict[str, Callable[[], str]]] = {
     "sockets-and-a-network-card": lambda: view.picture(sockets()),
     "bridge-without-ports": lambda: view.picture(lab([bridge()], [])),
     "tables": every_table,
+    "networks": networks,
     "nothing": every_table_of_nothing,
     "ping-all-well": lambda: view.ping_matrix(all_reached(["a", "b", "c", "host"])),
     "ping-with-failures": ping_with_failures,

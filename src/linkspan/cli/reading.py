@@ -20,7 +20,7 @@ def show(lab: str | None, as_json: bool) -> None:
     if lab is None:
         _show_host(as_json)
         return
-    from linkspan.view import machines, picture, tables
+    from linkspan.view import machines, networks, picture, tables
 
     snapshot = _observe(lab)
     if as_json:
@@ -32,6 +32,8 @@ def show(lab: str | None, as_json: bool) -> None:
 
     parts = [
         picture(snapshot, columns=_columns(), ascii=not _speaks_utf8()),
+        networks.networks_table(snapshot),
+        networks.published_table(snapshot),
         tables.ports_table(snapshot),
         machines.machines_table(snapshot),
         machines.machine_ports_table(snapshot),

@@ -23,6 +23,7 @@ from linkspan.lab.find import Place
 from linkspan.lab.kernel_bridge import kernel_bridge
 from linkspan.lab.life import scope_of
 from linkspan.lab.machines import as_node, read_machines
+from linkspan.lab.networks import read_networks
 from linkspan.lab.readings import read_node
 from linkspan.lab.records import Records
 from linkspan.model.host_snapshot import NamespaceSnapshot
@@ -58,6 +59,7 @@ def observe(place: Place) -> LabSnapshot:
         every = [HOST, *(name for name in topology.nodes if name != HOST)]
         nodes = [name for name in every if not topology.is_machine(name)]
         found = _read(place, init, nodes, with_own=nodes != every)
+    networks = read_networks(place, topology, status["services"])
     bridges = []
     for name, bridge in topology.bridges.items():
         match applied.get(BridgeKey(name)):
@@ -67,7 +69,14 @@ def observe(place: Place) -> LabSnapshot:
                 restarts = status["services"][service_name(name)]["starts"] - 1
                 seen = replace(read_bridge(place.folder, name), restarts=restarts)
         addresses = _addresses(found[bridge.node], name)
-        bridges.append(replace(seen, addresses=addresses, engine_reason=engines.get(name, "")))
+        bridges.append(
+            replace(
+                seen,
+                addresses=addresses,
+                engine_reason=engines.get(name, ""),
+                network=networks.get(name),
+            )
+        )
     commands = read_commands(place.folder, topology, status["services"])
     machines = []
     if nodes != every:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import msgspec
 
+from linkspan.model.network_snapshot import NetworkSnapshot
+
 
 class Counters(msgspec.Struct, frozen=True):
     """Frames and bytes of one port, seen from the switch: `in` came from the port."""
@@ -70,6 +72,8 @@ class BridgeSnapshot(msgspec.Struct, frozen=True):
     """The in-kernel cache: "on", or "off" and why."""
     flows: int = 0
     """Flows that the kernel forwards by itself now."""
+    network: NetworkSnapshot | None = None
+    """Its network's services; None when it has none."""
 
 
 class WireguardPeerSnapshot(msgspec.Struct, frozen=True):
