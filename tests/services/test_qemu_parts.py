@@ -70,11 +70,13 @@ def test_a_kernel_is_told_the_addresses_of_the_file() -> None:
           eth0: {bridge: br0, address: [10.1.1.2/24, "fd00::2/64"]}
           eth1: {bridge: br1, address: 10.2.0.2/16}
           eth2: br1
+          eth3: {bridge: br1, address: dhcp}
     """
     node = loads(text, "lab.yaml").nodes["vm1"]
     assert command_line("vm1", node, node.gateway) == (
         "quiet ip=10.1.1.2::10.1.1.1:255.255.255.0:vm1:eth0:off"
         " ip=10.2.0.2:::255.255.0.0:vm1:eth1:off"
+        " ip=::::vm1:eth3:dhcp"
     )
     own = loads(text.replace("quiet", "quiet ip=dhcp"), "lab.yaml").nodes["vm1"]
     assert command_line("vm1", own, own.gateway) == "quiet ip=dhcp"

@@ -18,9 +18,13 @@ from linkspan.services.programs import LEASES, folder_of
 
 
 def leases(place: Place) -> list[LeaseSnapshot]:
-    """What the bridges of a running lab have lent, by bridge and address. Raises LinkspanError."""
+    """What the bridges of a running lab have lent, by bridge and address. Raises LinkspanError.
+
+    Who asks may be on another bridge that is connected with the one that lends.
+    """
     topology = with_macs(require_topology(place))
     owners = {(port.bridge, port.mac): node for node, _, port in topology.node_ports()}
+    elsewhere = {port.mac: node for node, _, port in topology.node_ports()}
     found = []
     for name, bridge in topology.bridges.items():
         folder = folder_of(place.folder, ServiceKey(SERVER, bridge.node, name))
@@ -31,7 +35,7 @@ def leases(place: Place) -> list[LeaseSnapshot]:
                 mac=lease.mac,
                 name=lease.name,
                 expires=lease.expires,
-                node=owners.get((name, lease.mac)),
+                node=owners.get((name, lease.mac), elsewhere.get(lease.mac)),
             )
             for lease in sorted(read_leases(folder / LEASES), key=lambda each: each.order)
         ]

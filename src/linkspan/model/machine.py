@@ -77,7 +77,8 @@ class MachineFields(Value, frozen=True, kw_only=True):
         Meta(
             extra={"shape": "line"},
             description="Of a `vm` with a `kernel`: its command line. For each port with an IPv4 "
-            "address `ip=ADDRESS::GATEWAY:MASK:NODE:PORT:off` is added, unless it says `ip=`.",
+            "address `ip=ADDRESS::GATEWAY:MASK:NODE:PORT:off` is added, and for each with "
+            "`address: dhcp` `ip=::::NODE:PORT:dhcp`, unless it says `ip=`.",
         ),
     ] = CONSOLE
     disk: Annotated[

@@ -53,6 +53,9 @@ def command_line(name: str, node: Node, ways: Sequence[str]) -> str:
     hops = [ipaddress.ip_address(text) for text in ways]
     told = []
     for interface, port in node.ports.items():
+        if port.asks:
+            told.append(f"ip=::::{name}:{interface}:dhcp")
+            continue
         for text in port.fixed:
             address = ipaddress.ip_interface(text)
             if address.version == 4:
