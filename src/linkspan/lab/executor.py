@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from linkspan.engine.base import Engine
 from linkspan.engine.kernel.engine import KernelEngine
+from linkspan.engine.kernel.guests import change_guest
 from linkspan.engine.machine_ends import MACHINE
 from linkspan.engine.site import Site
 from linkspan.engine.stack import Stack
@@ -21,6 +22,7 @@ from linkspan.model.state import (
     BridgeKey,
     CommandKey,
     EntryKey,
+    GuestKey,
     MachineKey,
     MountKey,
     Port,
@@ -62,6 +64,7 @@ class Executor:
     """
 
     def __init__(self, site: Site, states: Sequence[State]) -> None:
+        self._site = site
         self._stack = Stack(site)
         self._wires = Wires(site)
         self._wireguards = Wireguards(site)
@@ -133,6 +136,8 @@ class Executor:
                 self._engines[engine].carry_out(change)
             case _, Port(engine=engine) | Uplink(engine=engine) | Vxlan(engine=engine):
                 self._engines[engine].carry_out(change)
+            case GuestKey(), _:
+                change_guest(self._site, change)
             case VethKey(), _:
                 self._wires.carry_out(change)
             case MachineKey(), _:

@@ -100,6 +100,7 @@ def _ports(own: Interface, found: NamespaceSnapshot) -> Iterator[PortSnapshot]:
                 bytes_out=seen.bytes_out,
                 drops={reason: count for reason, count in lost.items() if count},
             ),
+            held_by=port.holders[0] if port.holders and port.mark is None else None,
         )
 
 

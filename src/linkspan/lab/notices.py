@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from linkspan.engine.reading.guests import STATUS, guest_ports
 from linkspan.model.base import Engine
 from linkspan.model.topology import Scope, Topology
 
@@ -13,9 +14,9 @@ FAMILIES: Final = {"iptables": "IPv4", "ip6tables": "IPv6", "arptables": "ARP"}
 """Sysctls bridge-nf-call-…, and what they take to the firewall (br_netfilter)."""
 
 
-def notices(topology: Topology, proc: Path = Path("/proc")) -> list[str]:
+def notices(topology: Topology, proc: Path = Path("/proc"), libvirt: Path = STATUS) -> list[str]:
     """Sentences about a topology whose engines have been chosen."""
-    return list(_bridge_netfilter(topology, proc))
+    return [*_bridge_netfilter(topology, proc), *_no_ports_for_guests(topology, libvirt)]
 
 
 def _bridge_netfilter(topology: Topology, proc: Path) -> Iterator[str]:
@@ -33,6 +34,26 @@ def _bridge_netfilter(topology: Topology, proc: Path) -> Iterator[str]:
             f" drops them\n  next: sysctl net.bridge.bridge-nf-call-iptables=0, if nobody relies"
             f" on it, or `engine: user`, which does not pass them"
         )
+
+
+def _no_ports_for_guests(topology: Topology, folder: Path) -> Iterator[str]:
+    """Where libvirt is on the machine: what it can't do with our bridges, and what we can't see of
+    it.
+    """
+    if topology.scope is not Scope.HOST or not folder.is_dir():
+        return
+    ports, unread = guest_ports(folder)
+    for name, bridge in topology.bridges.items():
+        if bridge.engine is Engine.USER:
+            guests = dict.fromkeys(port.guest for port in ports if port.bridge == name)
+            lost = f", so that {', '.join(guests)} has no port any more" if guests else ""
+            yield (
+                f"libvirt can't put guests on {name}{lost}: it is switched by engine user, and"
+                " libvirt asks the kernel for a port (SIOCBRADDIF)\n  next: `engine: kernel`, or a"
+                " socket of `ports` for QEMU's own `-netdev stream`"
+            )
+    for text in unread:
+        yield f"which ports a guest of libvirt's should have can't be read: {text}"
 
 
 def _is_on(proc: Path, call: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,7 @@ from linkspan.errors import Fault, Mistake
 from linkspan.lab.commands import mounts_of, read_commands
 from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place
+from linkspan.lab.guests import with_foreign_holders
 from linkspan.lab.kernel_bridge import kernel_bridge
 from linkspan.lab.life import scope_of
 from linkspan.lab.machines import as_node, read_machines
@@ -58,7 +60,7 @@ def observe(place: Place) -> LabSnapshot:
         status = init.call("status")
         every = [HOST, *(name for name in topology.nodes if name != HOST)]
         nodes = [name for name in every if not topology.is_machine(name)]
-        found = _read(place, init, nodes, with_own=nodes != every)
+        found = with_foreign_holders(_read(place, init, nodes, with_own=nodes != every))
     networks = read_networks(place, topology, status["services"])
     bridges = []
     for name, bridge in topology.bridges.items():
@@ -130,7 +132,7 @@ def _read(
         site = Site(place.name, place.folder, init, scope_of(place.folder))
         try:
             site.find_networks(nodes)
-            found = {node: read_node(site, node) for node in nodes}
+            found = {node: _read_node(site, node) for node in nodes}
             if with_own:
                 with Dumps() as dumps:
                     found[_OWN] = read_namespace(dumps)
@@ -142,6 +144,10 @@ def _read(
         return run_inside(lab, read)
     finally:
         close_all(lab)
+
+
+def _read_node(site: Site, node: str) -> NamespaceSnapshot:
+    return replace(read_node(site, node), id=os.fstat(site.network(node)).st_ino)
 
 
 def _interfaces(

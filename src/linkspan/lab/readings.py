@@ -15,6 +15,7 @@ from linkspan.model.rules import Rules
 from linkspan.model.state import Node, NodeKey, State
 from linkspan.plan.current import kernel_bridges, stacks, steady
 from linkspan.plan.current_links import wires
+from linkspan.plan.guests import guests
 from linkspan.sandbox.namespaces import inside
 from linkspan.services.commands import read_commands
 from linkspan.services.firewall import read_rules
@@ -44,6 +45,7 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *kernel_bridges(site.lab, nodes),
             *read_user(site, nodes),
             *wires(site.lab, nodes),
+            *guests(desired, nodes),
             *read_wireguards(site, nodes),
             *stacks(nodes, time.time()),
             *read_services(site),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from linkspan.errors import LinkspanError
@@ -13,6 +13,7 @@ from linkspan.lab.confirm import require_confirmed
 from linkspan.lab.executor import Progress
 from linkspan.lab.files import write_files
 from linkspan.lab.find import Place
+from linkspan.lab.guests import with_guests
 from linkspan.lab.keys import keep_keys, with_keys
 from linkspan.lab.life import alive
 from linkspan.lab.notices import notices
@@ -21,7 +22,7 @@ from linkspan.lab.requirements import require
 from linkspan.lab.terms import Terms
 from linkspan.lab.transaction import Plan, transaction
 from linkspan.lab.turn import turn
-from linkspan.lab.uplinks import prepare
+from linkspan.lab.uplinks import Uplinks, prepare
 from linkspan.model.base import Engine
 from linkspan.model.load import load
 from linkspan.model.nic import Secured
@@ -82,7 +83,7 @@ def bring(
         wanted = desired(chosen)
         was_up = place.topology() is not None and place.is_alive
         require(place, topology, wanted)
-        uplinks = prepare(place.name, records, chosen, wanted)
+        uplinks = _with_guests(chosen, prepare(place.name, records, chosen, wanted))
         why = {
             name: choice.why
             for name, choice in engines.items()
@@ -124,10 +125,15 @@ def preview(file: Path) -> tuple[Plan, list[str]]:
     if topology.scope is Scope.SANDBOX and not place.is_alive:
         return plan(wanted, {}), notices(chosen)
     with turn(place.name):
-        uplinks = prepare(place.name, records, chosen, wanted)
+        uplinks = _with_guests(chosen, prepare(place.name, records, chosen, wanted))
         with alive(place, topology.scope) as life:
             change = transaction(place, topology.scope, life, claimed=uplinks.claimed)
             found = change.preview(uplinks.wanted)
             if not life.was_alive:
                 life.init.call("shutdown", remove=not life.was_left)
     return found, notices(chosen)
+
+
+def _with_guests(topology: Topology, uplinks: Uplinks) -> Uplinks:
+    """What is to be made, with the ports of libvirt's guests. They are not the lab's afterwards."""
+    return replace(uplinks, wanted=with_guests(topology, uplinks.wanted))

@@ -105,6 +105,8 @@ class TapHolder(Value, frozen=True):
     pid: int
     command: str
     descriptor: int
+    guest: str | None = None
+    """The virtual machine that it runs, by its name."""
 
 
 class Interface(Value, frozen=True):

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from linkspan.model.interface_snapshot import TapHolder
 from linkspan.model.network_snapshot import NetworkSnapshot
 
 
@@ -37,6 +38,8 @@ class PortSnapshot(msgspec.Struct, frozen=True):
     """The interface in that node."""
     options: dict[str, bool | int | float | str]
     counters: Counters
+    held_by: TapHolder | None = None
+    """Of a tap that is not the lab's: the process that has it open, and the guest that it runs."""
 
 
 class FdbSnapshot(msgspec.Struct, frozen=True):

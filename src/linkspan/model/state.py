@@ -33,6 +33,8 @@ from linkspan.model.container_facts import Mount as Mount
 from linkspan.model.container_facts import MountKey as MountKey
 from linkspan.model.fact import Key, Value
 from linkspan.model.fact import Options as Options
+from linkspan.model.guest_facts import Guest as Guest
+from linkspan.model.guest_facts import GuestKey as GuestKey
 from linkspan.model.link_facts import Veth as Veth
 from linkspan.model.link_facts import VethKey as VethKey
 from linkspan.model.link_facts import Vxlan as Vxlan
@@ -74,6 +76,7 @@ AnyKey: TypeAlias = (
     | PortKey
     | SocketKey
     | UplinkKey
+    | GuestKey
     | VethKey
     | VxlanKey
     | MachineKey
@@ -94,6 +97,7 @@ AnyValue: TypeAlias = (
     | Port
     | Socket
     | Uplink
+    | Guest
     | Veth
     | Vxlan
     | Machine
@@ -126,6 +130,8 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (NodeKey(node), BridgeKey(name))
         case UplinkKey(node=node, interface=interface), Uplink(bridge=name):
             return (*_interface(node, interface, state), BridgeKey(name))
+        case GuestKey(node=node), Guest(bridge=name):
+            return (NodeKey(node), BridgeKey(name))
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
         case VxlanKey(bridge=name), Vxlan(node=node, interface=str() as interface):

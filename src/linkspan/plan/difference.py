@@ -37,6 +37,7 @@ from linkspan.model.state import (
     BridgeKey,
     CommandKey,
     EntryKey,
+    GuestKey,
     Machine,
     MachineKey,
     MountKey,
@@ -75,6 +76,7 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     PortKey,
     VethKey,
     UplinkKey,
+    GuestKey,
     WireguardKey,
     VxlanKey,
     EntryKey,
@@ -90,7 +92,10 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
 RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""
 
-_GO_WITH_OTHERS: Final = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey, MountKey)
+_GO_WITH_OTHERS: Final = (
+    *(AddressKey, UpKey, RouteKey, EntryKey),
+    *(SettingKey, RulesKey, MountKey, GuestKey),
+)
 _DISK: Final = ("disk", "disk_format", "snapshot")
 
 MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
@@ -117,6 +122,7 @@ MADE_ANEW: Final = "what it stands on is made anew"
 UPROOTED: Final = "made anew, since what it stood on goes"
 IN_THE_WAY: Final = "something else is to have its name"
 NOT_WHOLE: Final = "only a part of it is there"
+OF_A_GUEST: Final = "libvirt has it there, and it is on no bridge"
 OTHER_PREFIX: Final = "its prefix-length can't be changed in place"
 
 
@@ -152,6 +158,7 @@ def _arrivals(
             yield Change(key=key, after=value, reason=first[key])
         elif before != value:
             declared = DECLARED if before is None else CHANGED
+            declared = OF_A_GUEST if isinstance(key, GuestKey) else declared
             reason = DRIFT[before is None] if applied.get(key) == value else declared
             yield Change(key=key, before=before, after=value, reason=reason)
 

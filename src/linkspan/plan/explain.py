@@ -24,6 +24,7 @@ from linkspan.model.state import (
     Command,
     CommandKey,
     EntryKey,
+    GuestKey,
     Machine,
     MachineKey,
     Mount,
@@ -99,6 +100,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "{interface} of {node}",
         "make {interface} of {node} a port of {bridge}",
         "release {interface} of {node} from {bridge}",
+    ),
+    GuestKey: Wording(
+        "{interface} of the guest {guest}",
+        "put {interface} of libvirt's guest {guest} back on {bridge}",
+        "take {interface} of libvirt's guest {guest} off {bridge}",
     ),
     VethKey: Wording(
         "{interface} of {node}",

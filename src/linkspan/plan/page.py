@@ -25,6 +25,7 @@ from linkspan.plan.difference import (
     MADE_ANEW,
     MADE_WITH,
     NOT_WHOLE,
+    OF_A_GUEST,
     OTHER_PREFIX,
     RANKS,
     REMOVED,
@@ -42,6 +43,7 @@ REASONS: Final[tuple[tuple[str, str], ...]] = (
     (OTHER_PREFIX, "The kernel has an IPv6 address once on an interface, with one length."),
     (MADE_ANEW, "It is as it should be, but goes with what it stands on and comes again with it."),
     (UPROOTED, "What it stood on goes and does not come again; it has another place then."),
+    (OF_A_GUEST, "The bridge was made anew, or somebody took the tap of a guest off it."),
     (IN_THE_WAY, "An interface of the same name on the same node is to come."),
 )
 """Every reason that a plan gives, and when."""

@@ -62,7 +62,7 @@ def title(lab: LabSnapshot) -> str:
     return printable(f"Lab {lab.name}: {state}, scope {lab.scope}")
 
 
-def bridge_lines(bridge: BridgeSnapshot) -> list[str]:
+def bridge_lines(bridge: BridgeSnapshot, scope: str) -> list[str]:
     ports = sum(port.number != HOST_PORT for port in bridge.ports)
     first = [bridge.name, f"{bridge.engine} engine", bridge.mac, "up" if bridge.up else "DOWN"]
     second = [plural(ports, "port"), f"FDB {plural(len(bridge.fdb), 'entry', 'entries')}"]
@@ -72,6 +72,8 @@ def bridge_lines(bridge: BridgeSnapshot) -> list[str]:
     if bridge.engine == "user":
         flows = f", {plural(bridge.flows, 'flow')}" if bridge.cache == "on" else ""
         lines.append(f"in-kernel cache {bridge.cache}{flows}")
+    if bridge.engine == "user" and scope == "host":
+        lines.append("no bridge of the kernel: no ports for libvirt")
     if bridge.engine_reason:
         lines.append(f"engine auto: {bridge.engine_reason}")
     return [printable(line) for line in lines]
@@ -118,6 +120,10 @@ def hanging_from(lab: LabSnapshot, bridge: BridgeSnapshot, port: PortSnapshot) -
         lines += _rest_lines(lab, node, {interface_name})
     elif port.node is not None:
         lines = [port.node, *([interface_name] if interface_name else []), "(not observed)"]
+    elif port.held_by is not None:
+        holder = port.held_by
+        lines = [holder.guest or holder.command]
+        lines += [f"{holder.command} {holder.pid}, descriptor {holder.descriptor}"]
     else:
         end = _ENDS.get(port.kind, port.kind)
         lines = [end, *([interface_name] if interface_name else [])]

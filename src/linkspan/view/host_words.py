@@ -13,6 +13,7 @@ from collections.abc import Iterable, Sequence
 from linkspan.model.host_snapshot import FdbEntry, HostSnapshot, NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.view.captions import worth_showing
+from linkspan.view.tables import holder_text
 
 HOST = "host"
 
@@ -74,10 +75,10 @@ class Machine:
                 return "in a namespace that was not found"
             return f"{self.label(found[0])}:{found[1].name}"
         if interface.kind in ("tap", "tun"):
-            holders = sorted({(each.command, each.pid) for each in interface.holders})
+            holders = {each.pid: holder_text(each) for each in interface.holders}
             if not holders:
                 return None if interface.carrier else "nobody has it open"
-            return ", ".join(f"{command} (pid {pid})" for command, pid in holders)
+            return ", ".join(sorted(holders.values()))
         if interface.kind in ("vxlan", "geneve", "gre", "gretap"):
             remote = interface.details.get("remote")
             return f"tunnel to {remote}" if remote and remote not in ("0.0.0.0", "::") else None

@@ -86,7 +86,9 @@ def _draw_bridge(lab: LabSnapshot, bridge: BridgeSnapshot, columns: int) -> list
     hangings = [
         hanging_from(lab, bridge, port) for port in bridge.ports if port.number != HOST_PORT
     ]
-    words = SwitchWords(bridge_lines(bridge), stack_lines(lab, bridge), own_wire(lab, bridge))
+    words = SwitchWords(
+        bridge_lines(bridge, lab.scope), stack_lines(lab, bridge), own_wire(lab, bridge)
+    )
     return draw_switch(words, hangings, columns)
 
 

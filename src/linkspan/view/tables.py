@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
+from linkspan.model.interface_snapshot import TapHolder
 from linkspan.model.snapshot import (
     BridgeSnapshot,
     InterfaceSnapshot,
@@ -145,9 +146,18 @@ def drops_table(lab: LabSnapshot) -> str:
 
 def far_end(bridge: BridgeSnapshot, port: PortSnapshot) -> str | None:
     """What the port leads to, as `node:interface`; None for a socket that nobody here made."""
+    if port.held_by is not None:
+        return holder_text(port.held_by)
     if port.node is None:
         return f"{bridge.node}:{bridge.name}" if port.number == HOST_PORT else port.interface
     return f"{port.node}:{port.interface}" if port.interface else port.node
+
+
+def holder_text(holder: TapHolder) -> str:
+    """Who has a tap open: `guest web (qemu-system-x86, pid 7)`, or the program alone."""
+    if holder.guest is None:
+        return f"{holder.command} (pid {holder.pid})"
+    return f"guest {holder.guest} ({holder.command}, pid {holder.pid})"
 
 
 def interface_state(interface: InterfaceSnapshot) -> str:

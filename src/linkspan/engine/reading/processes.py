@@ -11,6 +11,7 @@ drivers/net/tun.c.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import resource
@@ -128,7 +129,7 @@ def _note_descriptors(seen: Processes, pid: int) -> None:
         except OSError:
             continue
         if target == _TUN:
-            _note_tap(seen, pid, int(path.name))
+            seen.taps += _taps(pid, path.name)
         elif match := _NAMESPACE.fullmatch(target):
             _note_holder(seen, pid, int(match[1]), str(path))
 
@@ -141,7 +142,26 @@ def _note_holder(seen: Processes, pid: int, number: int, path: str) -> None:
         found.held_by.append(Process(pid=pid, command=command))
 
 
-def _note_tap(seen: Processes, pid: int, descriptor: int) -> None:
+def open_taps() -> Iterator[OpenTap]:
+    """Every tap and tun that a process has open which we may look into."""
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdecimal():
+            yield from taps_of(int(entry.name))
+
+
+def taps_of(pid: int) -> list[OpenTap]:
+    """The taps and tuns that a process has open; none if it has ended, or is not ours to see."""
+    found: list[OpenTap] = []
+    with contextlib.suppress(OSError):
+        for path in Path(f"/proc/{pid}/fd").iterdir():
+            with contextlib.suppress(OSError):
+                if os.fspath(path.readlink()) == _TUN:
+                    found += _taps(pid, path.name)
+    return found
+
+
+def _taps(pid: int, descriptor: str) -> Iterator[OpenTap]:
+    """The tap that a descriptor of /dev/net/tun is of; nothing for one that is of none yet."""
     try:
         data = Path(f"/proc/{pid}/fdinfo/{descriptor}").read_bytes()
     except OSError:
@@ -151,7 +171,7 @@ def _note_tap(seen: Processes, pid: int, descriptor: int) -> None:
         key, _, value = line.partition(b"\t")
         if key == b"iff:" and value and command is not None:
             name = value.decode(errors="backslashreplace")
-            seen.taps.append(OpenTap(Process(pid=pid, command=command), descriptor, name))
+            yield OpenTap(Process(pid=pid, command=command), int(descriptor), name)
 
 
 def _note_mounts(seen: Processes, pid: int, is_ours: bool) -> None:

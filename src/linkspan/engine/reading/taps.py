@@ -17,6 +17,7 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from linkspan.engine.reading.guests import guest_of
 from linkspan.engine.reading.processes import OpenTap
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface, TapHolder
@@ -44,7 +45,10 @@ def with_holders(
         if number is not None:
             holders.setdefault((number, tap.interface), []).append(
                 TapHolder(
-                    pid=tap.process.pid, command=tap.process.command, descriptor=tap.descriptor
+                    pid=tap.process.pid,
+                    command=tap.process.command,
+                    descriptor=tap.descriptor,
+                    guest=guest_of(tap.process.pid),
                 )
             )
     return [_held(namespace, holders) for namespace in namespaces]
