@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
@@ -28,6 +29,7 @@ from tests.view.view_labs import (
 )
 
 from linkspan import view
+from linkspan.model.interface_snapshot import TapHolder
 from linkspan.model.network_snapshot import (
     DhcpSnapshot,
     DnsSnapshot,
@@ -129,6 +131,19 @@ def sockets() -> LabSnapshot:
         ],
         [],
     )
+
+
+def guests() -> LabSnapshot:
+    """Scope host: taps of others on a bridge of the kernel, and a bridge that can have none."""
+    guest = TapHolder(pid=4711, command="qemu-system-x86", descriptor=28, guest="guest1")
+    daemon = TapHolder(pid=815, command="openvpn", descriptor=5)
+    held = [
+        replace(port(number, None, name=name), held_by=holder)
+        for number, name, holder in ((1, "vnet0", guest), (2, "tap7", daemon))
+    ]
+    bridges = [bridge(*held, port(3, "a:eth0"), engine="kernel"), bridge(name="br1")]
+    found = lab(bridges, [node("host", kind="host"), node("a", interface("eth0", 1))])
+    return replace(found, scope="host")
 
 
 def busy() -> LabSnapshot:
@@ -272,6 +287,7 @@ SITUATIONS: Final[dict[str, Callable[[], str]]] = {
     "everything-wrong-ascii": lambda: view.picture(troubled(), columns=80, ascii=True),
     "bridge-on-a-second-host": lambda: view.picture(second_host()),
     "sockets-and-a-network-card": lambda: view.picture(sockets()),
+    "guests-of-libvirt": lambda: f"{view.picture(guests())}\n\n{view.ports_table(guests())}",
     "bridge-without-ports": lambda: view.picture(lab([bridge()], [])),
     "tables": every_table,
     "networks": networks,

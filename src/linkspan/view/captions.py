@@ -122,7 +122,7 @@ def hanging_from(lab: LabSnapshot, bridge: BridgeSnapshot, port: PortSnapshot) -
         lines = [port.node, *([interface_name] if interface_name else []), "(not observed)"]
     elif port.held_by is not None:
         holder = port.held_by
-        lines = [holder.guest or holder.command]
+        lines = [f"guest {holder.guest}" if holder.guest else "a program of others"]
         lines += [f"{holder.command} {holder.pid}, descriptor {holder.descriptor}"]
     else:
         end = _ENDS.get(port.kind, port.kind)
