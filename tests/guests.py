@@ -86,6 +86,21 @@ def off_disk(path: Path) -> Path:
     return _disk(path, code)
 
 
+def qcow2_disk(path: Path) -> Path:
+    """A disk of the same size as qcow2: header, reference counts and one table of tables, a cluster
+    each (docs/interop/qcow2.txt of QEMU, version 2).
+    """
+    bits, clusters = 16, 4
+    cluster = 1 << bits
+    numbers = struct.pack(
+        ">4sIQIIQIIQQIIQ",
+        *(b"QFI\xfb", 2, 0, 0, bits, _DISK_BYTES, 0, 1, 3 * cluster, cluster, 1, 0, 0),
+    )
+    counts = struct.pack(">Q", 2 * cluster), struct.pack(">4H", *[1] * clusters)
+    path.write_bytes(b"".join(part.ljust(cluster, b"\0") for part in (numbers, *counts, b"")))
+    return path
+
+
 def _disk(path: Path, code: bytes) -> Path:
     path.write_bytes((code.ljust(510, b"\0") + _SIGNATURE).ljust(_DISK_BYTES, b"\0"))
     return path
