@@ -1,5 +1,5 @@
-"""What real guests find of what the file says of them, entirely without root: where /dev/net/tun may
-not be opened, their ports are sockets.
+"""What real guests find of what the file says of them, entirely without root: where
+/dev/net/tun may not be opened, their ports are sockets.
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from linkspan.model.load import loads
 from linkspan.model.state import Machine
 from linkspan.plan.machines import command_line
 from linkspan.services.acceleration import TCG, accelerator, has_kvm, runs_guest
+from linkspan.services.firmware import why_not_booted
 from linkspan.services.qemu import command, find_program
 from linkspan.services.qmp import Qmp
 
@@ -127,6 +128,36 @@ def test_what_is_no_qemu_is_refused(tmp_path: Path, said: bytes) -> None:
 def test_nobody_who_listens_is_missing(tmp_path: Path) -> None:
     with pytest.raises(Missing):
         Qmp(tmp_path / "vm1.qmp")
+
+
+SEABIOS = """\
+SeaBIOS (version 1.16.2-debian-1.16.2-1)
+enter handle_19:
+  NULL
+Booting from Hard Disk...
+Boot failed: not a bootable disk
+
+enter handle_18:
+  NULL
+Booting from Floppy...
+Boot failed: could not read the boot disk
+
+enter handle_18:
+  NULL
+No bootable device.
+"""
+
+
+def test_a_firmware_that_gave_up_says_why() -> None:
+    assert why_not_booted(SEABIOS) == "not a bootable disk"
+    assert why_not_booted(SEABIOS[-40:]) == "no bootable device"
+    assert why_not_booted(SEABIOS.partition("enter handle_18")[0]) == ""
+    again = SEABIOS + "enter handle_19:\n  NULL\nBooting from Hard Disk...\n"
+    assert why_not_booted(again) == "", "somebody has pressed the reset button since"
+    assert (
+        why_not_booted(again + "Boot failed: \x1b[2J\nNo bootable device.") == "no bootable device"
+    )
+    assert why_not_booted("") == ""
 
 
 def test_an_accelerator_is_tried_and_the_answer_kept(tmp_path: Path) -> None:

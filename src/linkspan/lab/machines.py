@@ -26,6 +26,7 @@ from linkspan.model.snapshot import (
     PortSnapshot,
 )
 from linkspan.model.topology import NodeKind, Topology
+from linkspan.services import firmware
 from linkspan.services.machines import OFF, configuration_of, machine_services
 from linkspan.services.qemu import control_name
 from linkspan.services.qmp import Qmp
@@ -107,7 +108,9 @@ def _process(folder: Path, node: str, status: Mapping[str, Any] | None) -> tuple
         return 0, "off" if status["ended"] == OFF else f"ended: {status['ended']}"
     try:
         with Qmp(folder / control_name(node)) as qmp:
-            return qmp.pid, str(qmp.call("query-status")["status"])
+            state = str(qmp.call("query-status")["status"])
+            why = firmware.why_not_booted(firmware.said(qmp))
+            return qmp.pid, f"not booted: {why}" if why else state
     except (Missing, Refusal):
         return 0, "QEMU does not answer"
 

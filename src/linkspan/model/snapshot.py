@@ -186,8 +186,8 @@ class MachineSnapshot(msgspec.Struct, frozen=True):
 
     node: str
     state: str
-    """running, or what QEMU says else of itself (paused, guest-panicked); off, when the guest
-    switched it off; or how QEMU ended."""
+    """running, or what QEMU says else of itself (paused, io-error); `not booted` and why, when the
+    firmware found nothing to boot; off, when the guest switched it off; or how QEMU ended."""
     pid: int
     """QEMU's process, as numbered where linkspan was called; 0 when there is none."""
     accelerator: str

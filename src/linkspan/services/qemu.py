@@ -4,6 +4,7 @@
     ports       virtio-net, each with a tap or one of a pair of sockets, by descriptor
     console     the serial line, on a UNIX socket; the firmware speaks there as well
     control     QMP, on another one
+    firmware    what it says is kept, see `firmware.py`
 
 Sockets are named without their folder, which QEMU is started in: a path of a UNIX socket may have
 107 bytes, and a lab's folder may be deep.
@@ -18,6 +19,7 @@ from typing import Final
 
 from linkspan.errors import Missing
 from linkspan.model.state import Machine
+from linkspan.services import firmware
 
 PROGRAM: Final = "qemu-system-x86_64"
 PACKAGE: Final = "qemu-system-x86"
@@ -66,7 +68,7 @@ def command(
     words += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     words += ["-qmp", f"unix:{control_name(node)},server=on,wait=off"]
     words += ["-chardev", f"socket,id=console,path={console_name(node)},server=on,wait=off"]
-    words += ["-serial", "chardev:console"]
+    words += ["-serial", "chardev:console", *firmware.arguments()]
     words += _boot(machine)
     for number, (name, mac, mtu) in enumerate(machine.ports):
         descriptor, is_tap = ends[name]

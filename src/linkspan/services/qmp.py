@@ -1,8 +1,8 @@
-"""Talking to QEMU: its machine protocol, of which five commands are needed.
+"""Talking to QEMU: its machine protocol, of which seven commands are needed.
 
 A line of JSON each way; QEMU greets, is told which capabilities are wanted (none), and answers each
 command under its `id`, with events in between. `qemu.qmp` would do this as well, but brings asyncio
-into every `show` for five blocking calls, and is seldom released. QEMU serves one connection at a
+into every `show` for a few blocking calls, and is seldom released. QEMU serves one connection at a
 time, so it is made for a moment only.
 
 Source: docs/interop/qmp-spec.rst and qapi/ of QEMU.
@@ -56,9 +56,10 @@ class Qmp:
         credentials = self._sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
         return int(struct.unpack("=iII", credentials)[0])
 
-    def call(self, command: str) -> Any:
-        """Carry out a command without arguments and return what it returns. Raises Refusal."""
-        line = json.dumps({"execute": command, "id": command}).encode() + b"\n"
+    def call(self, command: str, **arguments: Any) -> Any:
+        """Carry out a command and return what it returns. Raises Refusal."""
+        request = {"execute": command, "id": command, "arguments": arguments}
+        line = json.dumps(request).encode() + b"\n"
         try:
             self._sock.sendall(line)
         except OSError as error:
