@@ -56,15 +56,14 @@ def up(machine: Machine) -> str:
     return machine.linkspan("up", EXAMPLES / "libvirt-guest.yaml").stdout
 
 
-def assert_they_reach_each_other(machine: Machine) -> None:
-    ping = ["exec", f"{LAB}/web", "--", "ping", "-c", "1", "-W", "1", GUEST]
-    wait_until(lambda: machine.linkspan(*ping, status=None).returncode == 0)
+def assert_guest_answers(machine: Machine) -> None:
+    ping = ["ping", "-c", "1", "-W", "1", GUEST]
+    wait_until(lambda: machine.run(ping).returncode == 0)
 
 
 def test_guest_and_container_reach_each_other(host: LibvirtHost) -> None:
-    assert_they_reach_each_other(host.machine)
-    pinged = host.machine.run(["ping", "-c", "1", "-W", "2", GUEST])
-    assert pinged.returncode == 0
+    assert_guest_answers(host.machine)
+    host.machine.linkspan("exec", f"{LAB}/web", "--", "ping", "-c", "1", "-W", "5", GUEST)
 
 
 def test_whose_a_port_is_shows(host: LibvirtHost) -> None:
@@ -86,8 +85,7 @@ def test_a_guests_port_survives_up(host: LibvirtHost) -> None:
     host.machine.linkspan("up", file)
     assert {"vnet0", "web.eth0", "db.eth0"} <= ports(host.machine).keys()
     up(host.machine)
-    assert "vnet0" in ports(host.machine)
-    assert_they_reach_each_other(host.machine)
+    assert_guest_answers(host.machine)
 
 
 @pytest.mark.parametrize("loss", ["taken-off", "bridge-deleted", "down"])
@@ -102,8 +100,7 @@ def test_a_port_that_was_lost_is_put_back(host: LibvirtHost, loss: str) -> None:
     assert said in plan(host.machine)
     up(host.machine)
     assert "vnet0" in ports(host.machine)
-    assert_they_reach_each_other(host.machine)
-    assert plan(host.machine).startswith("nothing to do")
+    assert_guest_answers(host.machine)
 
 
 def test_a_tap_that_somebody_put_elsewhere_stays_there(host: LibvirtHost) -> None:
@@ -112,7 +109,7 @@ def test_a_tap_that_somebody_put_elsewhere_stays_there(host: LibvirtHost) -> Non
     assert plan(host.machine).startswith("nothing to do")
     host.machine.run(["ip", "link", "delete", "other"], 0)
     up(host.machine)
-    assert "vnet0" in ports(host.machine)
+    assert_guest_answers(host.machine)
 
 
 def test_our_switch_has_no_port_for_a_guest_and_says_so(host: LibvirtHost) -> None:
@@ -121,14 +118,15 @@ def test_our_switch_has_no_port_for_a_guest_and_says_so(host: LibvirtHost) -> No
     planned = host.machine.linkspan("plan", file)
     assert "libvirt can't put guests on br0, so that guest1 has no port any more" in planned.stderr
     host.machine.linkspan("up", file)
-    assert "vnet0" not in ports(host.machine)
-    assert "no ports for libvirt" in host.machine.linkspan("show", LAB).stdout
+    shown = host.machine.linkspan("show", LAB).stdout
+    assert "no ports for libvirt" in shown
+    assert "guest guest1" not in shown
     domain = (EXAMPLES / "libvirt-guest.xml").read_text().replace("guest1", "guest2")
     refused = host.virsh("create", host.machine.file(domain, "guest2.xml"), status=1)
     assert "Operation not supported" in refused.stderr
-    assert host.machine.linkspan("export", "libvirt", f"{LAB}/br0", status=2).stderr
+    assert "engine user" in host.machine.linkspan("export", "libvirt", "br0", status=2).stderr
     up(host.machine)
-    assert "vnet0" in ports(host.machine)
+    assert_guest_answers(host.machine)
 
 
 def test_a_guest_on_the_exported_network_is_a_port_like_the_other(host: LibvirtHost) -> None:
@@ -157,7 +155,7 @@ bridges:
     forward: nat
     publish: ["8080:10.99.0.9:80"]
     dhcp:
-      range: 10.99.0.100-10.99.0.199
+      range: [10.99.0.100-10.99.0.199, "fd00:99::100-fd00:99::1ff"]
       stations: {guest1: {mac: "52:54:00:00:00:07", address: 10.99.0.7}}
       lease-time: 7200
     dns: {domain: vms, upstream: 192.0.2.53}

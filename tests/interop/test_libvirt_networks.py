@@ -179,8 +179,8 @@ bridges:
     publish: ["8080:web:80"]
     ageing-time: 60
     dhcp:
-      range: [10.0.0.2-10.0.0.99, 10.1.0.2-10.1.0.9]
-      hosts: {web: 10.0.0.100}
+      range: [10.0.0.2-10.0.0.99, 10.1.0.2-10.1.0.9, "fd00::100-fd00::1ff"]
+      hosts: {web: [10.0.0.100, "fd00::9"]}
       stations: {guest: {mac: "52:54:00:00:00:07", address: 10.0.0.101}}
       lease-time: 600
       gateway: none
@@ -196,13 +196,16 @@ def test_a_bridge_becomes_a_network_with_comments_for_the_rest() -> None:
     text = write(topology, "br0")
     assert text.startswith('<network>\n  <name>lab</name>\n  <forward mode="nat">')
     assert '<host ip="10.0.0.5">\n      <hostname>db</hostname>' in text
-    for remark in ("web, db", "ageing-time", "8080:web:80", "one IPv4 network", "gateway none"):
+    for remark in (
+        *("web, db", "ageing-time", "8080:web:80", "gateway none"),
+        *("one network a family; not 10.1.0.2-10.1.0.9", "IPv6; not fd00::9"),
+    ):
         assert any(remark in line for line in text.splitlines() if "<!--" in line), remark
     _, bridge, _ = read(text)
     before = topology.bridges["br0"]
     assert bridge.dhcp is not None
     assert bridge.dhcp.leases == ("10.0.0.100", "10.0.0.101")
-    assert bridge.dhcp.range == ("10.0.0.2-10.0.0.99",)
+    assert bridge.dhcp.range == ("10.0.0.2-10.0.0.99", "fd00::100-fd00::1ff")
     assert bridge.dhcp.stations["web"].mac == "02:00:00:00:00:01"
     for field in ("stp", "forward_delay", "mtu", "address", "forward", "dns"):
         assert getattr(bridge, field) == getattr(before, field), field
@@ -226,6 +229,7 @@ NUMBERS = st.integers(1, 120)
     dhcp=st.none() | st.tuples(NUMBERS, NUMBERS, st.integers(120, 86400)),
     has_names=st.booleans(),
     has_ipv6=st.booleans(),
+    has_ipv6_range=st.booleans(),
 )
 def test_written_and_read_again_it_is_the_same_network(
     third: int,
@@ -234,16 +238,16 @@ def test_written_and_read_again_it_is_the_same_network(
     dhcp: tuple[int, int, int] | None,
     has_names: bool,
     has_ipv6: bool,
+    has_ipv6_range: bool,
 ) -> None:
     network = f"10.0.{third}"
     addresses = [f"{network}.1/24", *(["fd00::1/64"] if has_ipv6 else [])]
     bridge: dict[str, object] = {"address": addresses, "forward": forward, "mtu": mtu}
     if dhcp is not None:
         first, more, lease = dhcp
-        bridge["dhcp"] = {
-            "range": f"{network}.{first + 1}-{network}.{first + more + 1}",
-            "lease-time": lease,
-        }
+        ranges = [f"{network}.{first + 1}-{network}.{first + more + 1}"]
+        ranges += ["fd00::100-fd00::1ff"] if has_ipv6 and has_ipv6_range else []
+        bridge["dhcp"] = {"range": ranges, "lease-time": lease}
     elif has_ipv6:
         bridge["dhcp"] = {}
     if has_names:

@@ -224,8 +224,7 @@ class _Network:
             _refuse(element.place, f"<ip>: {error}", "an address, and a netmask or prefix with it")
         self._bridge.setdefault("address", []).append(found.with_prefixlen)
         for dhcp in element.find("dhcp"):
-            if found.version == 4:
-                self._dhcp(dhcp)
+            self._dhcp(dhcp)
 
     def _dhcp(self, element: Element) -> None:
         dhcp: Tree = self._bridge.setdefault("dhcp", {})

@@ -9,18 +9,18 @@ fixed leases are told. Source: formatnetwork.html of libvirt 9.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import IPv4Address, IPv4Interface
+from ipaddress import IPv4Address
 from typing import Final
 from xml.etree import ElementTree
 
-from linkspan.model.address_shapes import parse_interface
+from linkspan.model.address_shapes import Interface, parse_interface
 from linkspan.model.base import Engine
 from linkspan.model.bridge_options import SpanningTree
 from linkspan.model.dhcp import Dhcp, span
 from linkspan.model.kernel_options import options_of
 from linkspan.model.names import with_macs
 from linkspan.model.network import Forward
-from linkspan.model.offers import fixed_addresses, holders, ipv4_networks
+from linkspan.model.offers import fixed_addresses, holders
 from linkspan.model.topology import Bridge, Scope, Topology
 
 MODES: Final = {Forward.NAT: "nat", Forward.ROUTED: "route"}
@@ -100,13 +100,18 @@ def _address(
     element = ElementTree.SubElement(
         root, "ip", family=family, address=str(own.ip), prefix=str(own.network.prefixlen)
     )
-    first = ipv4_networks(bridge)[:1]
-    if bridge.dhcp is not None and own in first and isinstance(own, IPv4Interface):
+    if bridge.dhcp is not None and own in _served(bridge):
         _dhcp(element, topology, name, bridge.dhcp, own)
 
 
+def _served(bridge: Bridge) -> list[Interface]:
+    """The addresses in whose networks libvirt gives others away: the first of each family."""
+    own = list(map(parse_interface, bridge.address))
+    return [each for each in own if each is next(o for o in own if o.version == each.version)]
+
+
 def _dhcp(
-    ip: ElementTree.Element, topology: Topology, name: str, dhcp: Dhcp, own: IPv4Interface
+    ip: ElementTree.Element, topology: Topology, name: str, dhcp: Dhcp, own: Interface
 ) -> None:
     ranges = [text for text in dhcp.range if span(text)[0] in own.network]
     stations = [
@@ -140,9 +145,13 @@ def _without_words(topology: Topology, name: str, bridge: Bridge) -> Iterator[st
     options = [each.replace("_", "-") for each in options_of(bridge) if each not in _IN_WORDS]
     nodes = [node for node, _, port in topology.node_ports() if port.bridge == name]
     tunnels = [tunnel.port_name for _, tunnel in topology.tunnels() if tunnel.bridge == name]
-    others = ipv4_networks(bridge)[1:]
     addresses = list(map(parse_interface, bridge.address))
     dhcp = bridge.dhcp
+    others = [
+        text
+        for text in (dhcp.range if dhcp else ())
+        if not any(span(text)[0] in own.network for own in _served(bridge))
+    ]
     yield from (
         text
         for is_so, text in (
@@ -164,8 +173,13 @@ def _without_words(topology: Topology, name: str, bridge: Bridge) -> Iterator[st
             (tunnels, f"tunnels as ports: {', '.join(tunnels)}"),
             (bridge.fdb, f"static entries of the FDB: {', '.join(bridge.fdb)}"),
             (
-                dhcp and any(span(each)[0] in one.network for each in dhcp.range for one in others),
-                "libvirt gives away addresses of one IPv4 network only",
+                others,
+                f"libvirt gives away addresses of one network a family; not {', '.join(others)}",
+            ),
+            (
+                dhcp and dhcp.ipv6_leases,
+                "libvirt knows no MAC of those with fixed leases of IPv6; not"
+                f" {', '.join(dhcp.ipv6_leases if dhcp else ())}",
             ),
             (
                 dhcp and (dhcp.ipv6_ranges or dhcp.ipv6_leases),
