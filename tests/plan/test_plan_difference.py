@@ -18,6 +18,7 @@ from linkspan.model.state import (
     BridgeKey,
     Entry,
     EntryKey,
+    MountKey,
     Node,
     NodeKey,
     Options,
@@ -26,6 +27,7 @@ from linkspan.model.state import (
     Route,
     RouteKey,
     SettingKey,
+    ShapingKey,
     Socket,
     SocketKey,
     State,
@@ -128,9 +130,9 @@ def carry_out(changes: Sequence[Change], state: State) -> State:
 
 def forget(gone: AnyKey, now: State) -> None:
     """Remove something and what the kernel removes with it: addresses, routes, FDB entries, and a
-    namespace's or an interface's settings and rules.
+    namespace's or an interface's settings, mounts, limits and rules.
     """
-    by_itself = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey)
+    by_itself = (AddressKey, UpKey, RouteKey, EntryKey, SettingKey, RulesKey, MountKey, ShapingKey)
     for key in [key for key in now if isinstance(key, by_itself) and gone in parents(key, now)]:
         del now[key]
     del now[gone]

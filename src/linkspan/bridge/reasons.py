@@ -164,6 +164,11 @@ class Reason(enum.Enum):
         _KERNEL,
         "The queue of the egress port is full: its reader is slower than its senders.",
     )
+    QDISC_DROP = (
+        Stage.ENGINE,
+        _KERNEL,
+        "The line of the port is to lose frames (`loss`), and chance had it that it was this one.",
+    )
     DEV_READY = (
         Stage.ENGINE,
         _KERNEL,

@@ -18,6 +18,7 @@ from linkspan.errors import Fault, Mistake
 from linkspan.model.base import Engine
 from linkspan.model.kernel_options import Sparse, options_of
 from linkspan.model.options import BY_NAME, OptionScope
+from linkspan.model.shaping import Shape
 from linkspan.model.topology import Bridge, Cache, Topology
 
 
@@ -85,6 +86,8 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
     has_tunnel = any(tunnel.bridge == name for _, tunnel in topology.tunnels())
     if why := can_bridge(has_tunnel):
         return why
+    if any(port.bridge == name and port.shape != Shape() for _, _, port in topology.node_ports()):
+        return "only engine user limits bandwidth, delay and loss of ports"
     lacks = probe(options_of(bridge), _port_options(topology, name))
     return "; ".join(f"no {lack.option}: {lack.why}" for lack in lacks)
 

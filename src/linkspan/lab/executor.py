@@ -29,6 +29,7 @@ from linkspan.model.state import (
     PortKey,
     ServiceKey,
     SettingKey,
+    Shaping,
     SocketKey,
     State,
     UpKey,
@@ -134,7 +135,12 @@ class Executor:
         match change.key, change.before or change.after:
             case BridgeKey(), Bridge(engine=engine):
                 self._engines[engine].carry_out(change)
-            case _, Port(engine=engine) | Uplink(engine=engine) | Vxlan(engine=engine):
+            case _, (
+                Port(engine=engine)
+                | Uplink(engine=engine)
+                | Vxlan(engine=engine)
+                | Shaping(engine=engine)
+            ):
                 self._engines[engine].carry_out(change)
             case GuestKey(), _:
                 change_guest(self._site, change)

@@ -50,6 +50,7 @@ from linkspan.model.readers import (
     words_reader,
 )
 from linkspan.model.shapes import SHAPES
+from linkspan.model.shaping import ShapedOptions
 from linkspan.model.topology import NodePort, StaticEntry, Topology, UplinkPort
 from linkspan.model.unfit import UnfitError
 from linkspan.model.yaml_reader import Document
@@ -74,6 +75,7 @@ TEXT_FORMS: Final[dict[type[msgspec.Struct], tuple[str, Callable[[str], msgspec.
 
 _OPTIONS_IN_WORDS: Final[dict[type[msgspec.Struct], str]] = {
     BridgeOptions: "or an option of a bridge (docs/options.md)",
+    ShapedOptions: "bandwidth, delay, loss",
     PortOptions: "or an option of a port (docs/options.md)",
     ContainerFields: f"or of a container {', '.join(OWN_FIELDS)}",
     MachineFields: f"or of a virtual machine {', '.join(MachineFields.__struct_fields__)}",

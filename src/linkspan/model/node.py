@@ -10,7 +10,7 @@ from msgspec import Meta
 from linkspan.model.container import ContainerFields
 from linkspan.model.dhcp import BY_DHCP
 from linkspan.model.network import NodeRoute
-from linkspan.model.port_options import PortOptions
+from linkspan.model.shaping import ShapedOptions
 from linkspan.model.texts import (
     GatewayText,
     InterfaceName,
@@ -31,7 +31,7 @@ class NodeKind(enum.Enum):
     VM = "vm"
 
 
-class NodePort(PortOptions, frozen=True, kw_only=True):
+class NodePort(ShapedOptions, frozen=True, kw_only=True):
     """An interface of a node, which is a port of a bridge."""
 
     bridge: Annotated[Reference, Meta(description="The bridge that the interface is on.")]

@@ -35,6 +35,7 @@ from linkspan.model.name_shapes import (
 )
 from linkspan.model.publish import publish
 from linkspan.model.setting_shapes import setting_name, setting_text
+from linkspan.model.shaping import bandwidth
 from linkspan.model.wireguard_shapes import endpoint, key, path
 
 SHAPES: Final[dict[str, Callable[[str], str]]] = {
@@ -64,5 +65,6 @@ SHAPES: Final[dict[str, Callable[[str], str]]] = {
     "file": file_name,
     "line": line,
     "memory": memory,
+    "bandwidth": bandwidth,
     **CONTAINER_SHAPES,
 }

@@ -10,6 +10,7 @@ import msgspec
 
 from linkspan.model.interface_snapshot import TapHolder
 from linkspan.model.network_snapshot import NetworkSnapshot
+from linkspan.model.shaping import Shape
 
 
 class Counters(msgspec.Struct, frozen=True):
@@ -40,6 +41,8 @@ class PortSnapshot(msgspec.Struct, frozen=True):
     counters: Counters
     held_by: TapHolder | None = None
     """Of a tap that is not the lab's: the process that has it open, and the guest that it runs."""
+    shape: Shape | None = None
+    """How its line is limited."""
 
 
 class FdbSnapshot(msgspec.Struct, frozen=True):

@@ -57,6 +57,8 @@ from linkspan.model.program_facts import MachineKey as MachineKey
 from linkspan.model.program_facts import Service as Service
 from linkspan.model.program_facts import ServiceKey as ServiceKey
 from linkspan.model.rules import Rules, RulesKey
+from linkspan.model.shaping import Shaping as Shaping
+from linkspan.model.shaping import ShapingKey as ShapingKey
 
 
 class NodeKey(Key, frozen=True):
@@ -89,6 +91,7 @@ AnyKey: TypeAlias = (
     | ServiceKey
     | MountKey
     | CommandKey
+    | ShapingKey
 )
 AnyValue: TypeAlias = (
     Node
@@ -110,6 +113,7 @@ AnyValue: TypeAlias = (
     | Service
     | Mount
     | Command
+    | Shaping
 )
 State: TypeAlias = dict[AnyKey, AnyValue]
 
@@ -134,6 +138,8 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (NodeKey(node), BridgeKey(name))
         case SocketKey(bridge=name), _:
             return (BridgeKey(name),)
+        case ShapingKey(node=node, interface=interface), _:
+            return tuple(one for one in (PortKey(node, interface),) if one in state)
         case VxlanKey(bridge=name), Vxlan(node=node, interface=str() as interface):
             return (BridgeKey(name), *_interface(node, interface, state))
         case ((WireguardKey(node=node) | CommandKey(node=node) | MountKey(node=node)), _):

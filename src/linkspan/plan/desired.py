@@ -12,6 +12,7 @@ from linkspan.model.base import Engine
 from linkspan.model.kernel_options import options_of
 from linkspan.model.names import with_macs
 from linkspan.model.setting_shapes import setting_path
+from linkspan.model.shaping import Shape, ShapingKey, shaping
 from linkspan.model.state import (
     Address,
     AddressKey,
@@ -113,6 +114,9 @@ def _ports(topology: Topology) -> Iterator[Fact]:
                 options=options_of(port),
             ),
         )
+        if port.shape != Shape():
+            engine = topology.bridges[port.bridge].engine.value
+            yield ShapingKey(node, interface), shaping(engine, port.shape)
 
 
 def _entries(topology: Topology) -> Iterator[Fact]:

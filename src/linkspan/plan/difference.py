@@ -50,6 +50,8 @@ from linkspan.model.state import (
     ServiceKey,
     Setting,
     SettingKey,
+    Shaping,
+    ShapingKey,
     Socket,
     SocketKey,
     State,
@@ -74,6 +76,7 @@ KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     BridgeKey,
     SocketKey,
     PortKey,
+    ShapingKey,
     VethKey,
     UplinkKey,
     GuestKey,
@@ -93,7 +96,7 @@ RANKS: Final = {kind: rank for rank, kind in enumerate(KINDS)}
 """What others stand on has the lower rank."""
 
 _GO_WITH_OTHERS: Final = (
-    *(AddressKey, UpKey, RouteKey, EntryKey),
+    *(AddressKey, UpKey, RouteKey, EntryKey, ShapingKey),
     *(SettingKey, RulesKey, MountKey, GuestKey),
 )
 _DISK: Final = ("disk", "disk_format", "snapshot")
@@ -102,6 +105,7 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Node: ("kind",),
     Bridge: ("node", "engine", "cache"),
     Port: ("engine", "kind"),
+    Shaping: ("engine",),
     Uplink: ("engine",),
     Socket: ("kind",),
     Veth: ("peer_node", "peer_interface"),

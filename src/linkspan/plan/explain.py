@@ -39,6 +39,8 @@ from linkspan.model.state import (
     Service,
     ServiceKey,
     SettingKey,
+    Shaping,
+    ShapingKey,
     SocketKey,
     Up,
     UpKey,
@@ -90,6 +92,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "{interface} of {node}",
         "make {interface} in {node}, a port of {on}",
         "remove {interface} from {places}",
+    ),
+    ShapingKey: Wording(
+        "the limits of {interface} of {node}",
+        "limit {interface} of {node}: {limits}",
+        "lift the limits of {interface} of {node}",
     ),
     SocketKey: Wording(
         "socket {name} of {bridge}",
@@ -192,6 +199,8 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
             fields["far"] = "one peer" if number == 1 else f"{number or 'no'} peers"
         case VxlanKey(), Vxlan(remotes=remotes, group=group):
             fields["far"] = ", ".join(remotes) if group is None else f"the group {group}"
+        case ShapingKey(), Shaping() as shaping:
+            fields["limits"] = shaping.shape.words
         case MountKey(), Mount(read_only=read_only):
             fields["mode"] = ", read-only" if read_only else ""
         case CommandKey(), Command(words=words):

@@ -168,12 +168,13 @@ def interface_state(interface: InterfaceSnapshot) -> str:
 
 
 def option_notes(port: PortSnapshot) -> Iterable[str]:
-    """The port's options that are not the ordinary ones, in words."""
-    return [
+    """The port's options that are not the ordinary ones, and its limits, in words."""
+    notes = [
         words
         for option, notable, words in _NOTABLE_OPTIONS
         if option in port.options and bool(port.options[option]) is notable
     ]
+    return notes if port.shape is None else [*notes, port.shape.words]
 
 
 def is_ordinary_loopback(interface: InterfaceSnapshot) -> bool:

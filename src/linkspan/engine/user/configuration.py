@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from linkspan.bridge.port import PortOptions
+from linkspan.model.shaping import Shape
 
 
 class VxlanConfiguration(msgspec.Struct, frozen=True):
@@ -51,6 +52,8 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     """Of an uplink: whether its clsact qdisc is linkspan's."""
     vxlan: VxlanConfiguration | None = None
     """Of a tunnel: where it leads."""
+    shape: Shape | None = None
+    """How slow, late and lossy its line is to be."""
 
     def key(self, bridge: str) -> str:
         """The name under which the lab's init process holds the port's descriptor."""

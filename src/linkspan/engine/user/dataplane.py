@@ -39,9 +39,11 @@ from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.kernel_cache import KernelCache
 from linkspan.engine.user.kernel_side import KernelSide
 from linkspan.engine.user.ports import Port, StreamPort
+from linkspan.engine.user.shaping import Shaping
 from linkspan.engine.user.slow_path import BURST, GSO_TYPE, SlowPath
 from linkspan.engine.user.timer import Timer
 from linkspan.engine.user.upcall import KernelPort
+from linkspan.model.shaping import Shape
 from linkspan.types import PortNumber
 
 SINGLE_TURNS: Final = 4
@@ -75,6 +77,8 @@ class Dataplane:
         """Since a port ran dry."""
         assert isinstance(self.control, selectors.EpollSelector)
         self._watch(self.control.fileno(), select.EPOLLIN, self._serve_control)
+        self.shaping = Shaping(self._slow)
+        self._watch(self.shaping.alarm.fileno(), select.EPOLLIN, lambda _: self.shaping.serve())
         self._timer = Timer(TICK_SECONDS)
         self._watch(self._timer.fileno(), select.EPOLLIN, self._serve_timer)
 
@@ -111,6 +115,7 @@ class Dataplane:
         self.publish(wait=True)
         self.settle(now)
         for number in numbers:
+            self.shaping.forget(number)
             port = self._slow.remove(number)
             if isinstance(port, KernelPort):
                 assert side is not None
@@ -120,6 +125,14 @@ class Dataplane:
             if isinstance(port, StreamPort):
                 self._waiting.discard(port)
             port.close()
+
+    def shape(self, number: PortNumber, shape: Shape | None) -> None:
+        """Make a port's line as slow, late and lossy as said. To be published: what is kept of its
+        frames in the kernel goes past the line.
+        """
+        if self.shaping.apply(number, shape):
+            self.settle(time.monotonic())
+            self.bridge.changed()
 
     def add_kernel_cache(self, kernel: KernelCache, upcall: int) -> None:
         """Serve the misses of the in-kernel cache; its ports have been added."""

@@ -34,12 +34,15 @@ from linkspan.engine.user.vxlan import open_vxlan_socket
 from linkspan.engine.user.work import Work
 from linkspan.errors import Bug, Refusal
 from linkspan.model.fact import Key
+from linkspan.model.names import port_name
 from linkspan.model.state import (
     Bridge,
     BridgeKey,
     Entry,
     EntryKey,
     PortKey,
+    Shaping,
+    ShapingKey,
     Socket,
     SocketKey,
     Up,
@@ -259,6 +262,15 @@ class UserEngine:
         self._work.engaging.append(taken.engage)
         self._switches.place(taken.port, switch.name)
 
+    def _shaping(self, key: ShapingKey, before: Shaping | None, after: Shaping | None) -> None:
+        switch = self._switches.find(self._switches.of(PortKey(key.node, key.interface)) or "")
+        present = switch.port(port_name(key.node, key.interface)) if switch is not None else None
+        if switch is not None and present is not None:
+            shape = after.shape if after is not None else None
+            switch.set_port(present, shape=shape)
+            if switch.runs:
+                switch.ask("shape", port=present.name, shape=msgspec.to_builtins(shape))
+
     def _entry(self, key: EntryKey, before: Entry | None, after: Entry | None) -> None:
         if key.vlan:
             raise Refusal("the user engine keeps no FDB entries of VLANs")
@@ -282,6 +294,7 @@ class UserEngine:
         SocketKey: _socket,
         UplinkKey: _uplink,
         VxlanKey: _vxlan,
+        ShapingKey: _shaping,
         EntryKey: _entry,
         UpKey: _up,
     }

@@ -133,6 +133,9 @@ class KernelSide:
         gso = bool(frame[GSO_TYPE])
         port.frames_in += 1
         port.bytes_in += len(bare)
+        if (arrive := slow.shaped.get(port.number)) is not None:
+            arrive(frame)
+            return
         if is_watched(bare):
             slow.decide(port, frame, now)
             return
@@ -145,7 +148,7 @@ class KernelSide:
             entry.bytes += len(bare)
             entry.last_used = now
             slow.write(frame, len(bare), entry.egress)
-        if entry is not None:
+        if entry is not None and slow.shaped.keys().isdisjoint(entry.egress):
             self.kernel.offer(port.number, bare, entry)
 
     def _resynchronise(self) -> None:

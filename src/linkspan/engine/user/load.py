@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Final
 
 from linkspan.bridge.watch import WATCHED, Watch, type_bits
+from linkspan.control.lines import Client
 from linkspan.engine.libbpf import BpfMap, BpfObject
 from linkspan.engine.netlink import Netlink, Request, set_link, without_ipv6_address
 from linkspan.engine.traffic_control import add_clsact, put_program
+from linkspan.engine.user.configuration import cache_key, program_key, upcall_key
 from linkspan.engine.user.devices import open_tap
 from linkspan.engine.user.kernel_maps import CREDIT, MAPS, PORT
 from linkspan.model.texts import LARGEST_MTU
@@ -114,6 +116,15 @@ class LoadedCache:
                     put_program(index, program, "upcall_ingress"),
                 ]
             )
+
+    def give(self, init: Client, bridge: str) -> None:
+        """Have the lab's init process hold everything for a bridge, and close our descriptors."""
+        try:
+            init.call("hold", self.maps, name=cache_key(bridge))
+            init.call("hold", [self.upcall], name=upcall_key(bridge))
+            init.call("hold", [self.numbers, self.program], name=program_key(bridge))
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close our descriptors; the programs stay attached, the maps with whoever holds them."""

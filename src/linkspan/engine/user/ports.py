@@ -46,6 +46,7 @@ _TP_STATUS_VLAN_VALID, _TP_STATUS_VLAN_TPID_VALID = 0x10, 0x40
 _ETH_P_8021Q = 0x8100
 
 _REASONS: Final = {
+    errno.ECOMM: Reason.QDISC_DROP,
     errno.EAGAIN: Reason.FULL_RING,
     errno.ENOBUFS: Reason.FULL_RING,
     errno.EMSGSIZE: Reason.PKT_TOO_BIG,

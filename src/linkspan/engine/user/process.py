@@ -87,12 +87,19 @@ def main(arguments: list[str]) -> None:
     memory = Memory(held[memory_key(bridge.name)][0])
     add_ports(dataplane, configuration)
     counted = restore(memory, bridge, dataplane.ports)
+    # Before the first frame is dealt with, which may wait in the upcall.
+    for port in configuration.ports:
+        dataplane.shape(PortNumber(port.number), port.shape)
     kernel = None
     if configuration.cache == "on":
         (upcall,) = held[upcall_key(bridge.name)]
         devices = kernel_devices(configuration)
         kernel = KernelCache(held[cache_key(bridge.name)], devices, counted)
         dataplane.add_kernel_cache(kernel, upcall)
+        if any(port.shape for port in configuration.ports):
+            # The process before this one may not have heard of it, and kept flows in the kernel.
+            bridge.changed()
+            dataplane.publish()
     print(f"{bridge.name}: in-kernel cache {configuration.cache}", file=sys.stderr, flush=True)
     keeper = Keeper(memory, bridge, dataplane.ports, kernel)
     dataplane.every_tick = keeper.tick

@@ -32,6 +32,7 @@ from linkspan.engine.user.switches import configurations
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import Mark, port_name
+from linkspan.model.shaping import ShapingKey, shaping
 from linkspan.model.snapshot import BridgeSnapshot, PortSnapshot
 from linkspan.model.state import (
     AnyKey,
@@ -172,6 +173,7 @@ def _machine_port(
                 options=sparse_port_options(options),
             ),
         )
+        yield from _shape(port, live)
 
 
 def _port(
@@ -221,6 +223,14 @@ def _port(
                     options=sparse,
                 ),
             )
+            yield from _shape(port, live)
+
+
+def _shape(port: PortConfiguration, live: PortSnapshot | None) -> Iterator[Fact]:
+    """How the line of a node's port is, as far as it is limited."""
+    shape = port.shape if live is None else live.shape
+    if shape is not None:
+        yield ShapingKey(str(port.node), str(port.interface)), shaping("user", shape)
 
 
 def _ours(lab: str, nodes: Nodes, node: str, name: str, identity: str) -> Interface | None:

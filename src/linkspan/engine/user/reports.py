@@ -73,6 +73,7 @@ class Reports:
             interface=configured.interface,
             options=msgspec.structs.asdict(port.options),
             counters=self._counters_of(number),
+            shape=self._dataplane.shaping.shape_of(number),
         )
 
     def _counters_of(self, number: PortNumber) -> Counters:

@@ -5,6 +5,7 @@ fdb-add     mac port [kind]       a static (default) or sticky entry
 fdb-delete  mac [missing_ok]      delete an entry that is not the bridge's own
 fdb-flush   [port]                forget what was learned, on one port or on all
 options     port, {option: value} change options of a port
+shape       port, shape           how slow, late and lossy a port's line is; null: not at all
 bridge      {option: value}       change ageing_time (seconds), group_fwd_mask, fdb_max_learned,
                                   mac or up
 port-add    port                  attach a port (`PortConfiguration`), whose descriptor comes with
@@ -42,6 +43,7 @@ from linkspan.engine.user.reports import Reports
 from linkspan.engine.user.restore import Keeper, change_mac
 from linkspan.errors import Mistake
 from linkspan.model.bridge_options import LARGEST_FDB, LONGEST_AGEING
+from linkspan.model.shaping import Shape
 from linkspan.types import HOST_PORT, NO_VLAN, Mac, PortNumber, format_mac, parse_mac
 
 _READING: Final = ("snapshot", "counters", "events")
@@ -159,6 +161,13 @@ class Requests:
         self._dataplane.bridge.set_options(number, wanted)
         return {"options": msgspec.structs.asdict(wanted)}
 
+    def _shape(self, port: str, shape: dict[str, Any] | None) -> Value:
+        number = self._number(port)
+        if number == HOST_PORT:
+            raise RequestError("the bridge's own port has no line that could be shaped")
+        self._dataplane.shape(number, msgspec.convert(shape, Shape | None))
+        return {}
+
     def _bridge(self, options: dict[str, Any]) -> Value:
         change = msgspec.convert(options, _BridgeOptions)
         _refuse_unknown(options, _BridgeOptions.__struct_fields__)
@@ -208,6 +217,7 @@ class Requests:
                 os.close(self._given.pop(0))
             if number != HOST_PORT:
                 bridge.set_options(number, wanted.options)
+        self._dataplane.shape(number, wanted.shape)
         return {}
 
     def _is_of_another_device(self, known: PortConfiguration, wanted: PortConfiguration) -> bool:
@@ -251,6 +261,7 @@ class Requests:
         "fdb-delete": _fdb_delete,
         "fdb-flush": _fdb_flush,
         "options": _options,
+        "shape": _shape,
         "bridge": _bridge,
         "port-add": _port_add,
         "port-delete": _port_delete,

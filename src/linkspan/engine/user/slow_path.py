@@ -20,6 +20,7 @@ from linkspan.bridge.commit import Event
 from linkspan.bridge.reasons import Reason
 from linkspan.bridge.state import Bridge
 from linkspan.bridge.switch import handle_miss
+from linkspan.bridge.watch import is_watched
 from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.ports import Port
 from linkspan.types import PortNumber
@@ -39,6 +40,8 @@ class SlowPath:
         self.cache = VerdictCache()
         self.ports: dict[PortNumber, Port] = {}
         self.writers: dict[PortNumber, Callable[[bytes], object]] = {}
+        self.shaped: dict[PortNumber, Callable[[bytes], None]] = {}
+        """By port whose line is shaped: what takes a frame that came in there, and was counted."""
         self.report: Callable[[Iterable[Event]], None] = lambda events: None
         """Told what was learned, moved or gone."""
         self.publish: Callable[[], None] = lambda: None
@@ -73,6 +76,18 @@ class SlowPath:
             port.drop(verdict.reason)
         if events:
             self.report(events)
+
+    def pass_on(self, port: Port, frame: bytes, now: float) -> None:
+        """Do with a frame that was counted what is kept of it, or what the switch decides."""
+        bare, gso = frame[VNET_HEADER_BYTES:], bool(frame[GSO_TYPE])
+        entry = None if is_watched(bare) else self.cache.find(self.bridge, port.number, bare, gso)
+        if entry is None:
+            self.decide(port, frame, now)
+            return
+        entry.frames += 1
+        entry.bytes += len(bare)
+        entry.last_used = now
+        self.write(frame, len(bare), entry.egress)
 
     def write(self, frame: bytes, length: int, egress: tuple[PortNumber, ...]) -> None:
         """Send a frame that was counted as sent; `length` is without the vnet header."""

@@ -48,7 +48,7 @@ from linkspan.types import HOST_PORT
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "linkspan.engine.user.process")
 _ATTEMPTS: Final = 5
-"""How often a request is made of a process that ends before it answers."""
+"""Of a request to a process that ends before it answers."""
 _LOG_LINES: Final = 12
 
 
@@ -90,23 +90,17 @@ class Switch:
         except (OSError, Refusal) as error:
             why = error.strerror if isinstance(error, OSError) and error.strerror else error
             return f"off: {why}"
-        try:
-            self._init.call("hold", loaded.maps, name=cache_key(self.name))
-            self._init.call("hold", [loaded.upcall], name=upcall_key(self.name))
-            kept = [loaded.numbers, loaded.program]
-            self._init.call("hold", kept, name=program_key(self.name))
-        finally:
-            loaded.close()
+        loaded.give(self._init, self.name)
         self.find_cache(upcall_name)
         return "on"
 
     def find_cache(self, upcall_name: str) -> None:
         """Take the in-kernel cache in hand that init holds."""
         _, maps = self._init.call_for_descriptors("fetch", name=cache_key(self.name))
-        self._opened += maps
-        _, kept = self._init.call_for_descriptors("fetch", name=program_key(self.name))
-        self._opened += kept
-        numbers, program = kept
+        _, (numbers, program) = self._init.call_for_descriptors(
+            "fetch", name=program_key(self.name)
+        )
+        self._opened += [*maps, numbers, program]
         self.devices = ServedDevices(maps[MAPS.index("ports")], numbers, program, upcall_name)
 
     # ports
@@ -117,8 +111,7 @@ class Switch:
 
     def require_port(self, name: str) -> PortConfiguration:
         """The port of that name. Raises Refusal when there is none."""
-        port = self.port(name)
-        if port is None:
+        if (port := self.port(name)) is None:
             raise Refusal(f"{self.name} has no port {name}")
         return port
 
@@ -257,8 +250,7 @@ class Switch:
     def clean(self) -> None:
         """Drop what init held for ports that have gone, unless others have their numbers."""
         present = {port.key(self.name) for port in self.configuration.ports}
-        gone = [key for key in self._dropping if key not in present]
-        if gone:
+        if gone := [key for key in self._dropping if key not in present]:
             self._init.call("drop", names=gone)
         self._dropping = []
 

@@ -31,18 +31,18 @@ class _Interval(ctypes.Structure):
     )
 
 
-class Timer:
-    """Ticks at once and then every `period` seconds; readable when it has ticked."""
+class _Descriptor:
+    """A timer's descriptor; readable when it has ticked."""
 
-    def __init__(self, period: float) -> None:
+    def __init__(self) -> None:
         """Raises OSError."""
-        libc = ctypes.CDLL(None, use_errno=True)
-        self._descriptor: int = libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
+        self._libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor: int = self._libc.timerfd_create(_CLOCK_MONOTONIC, _FLAGS)
         if self._descriptor < 0:
             raise _refusal()
-        seconds, nanoseconds = divmod(round(period * _NANOSECONDS), _NANOSECONDS)
-        interval = _Interval(seconds, nanoseconds, 0, 1)  # all zero would be: never
-        if libc.timerfd_settime(self._descriptor, 0, ctypes.byref(interval), None) < 0:
+
+    def _settle(self, interval: _Interval) -> None:
+        if self._libc.timerfd_settime(self._descriptor, 0, ctypes.byref(interval), None) < 0:
             raise _refusal()
 
     def fileno(self) -> int:
@@ -59,6 +59,27 @@ class Timer:
     def __del__(self) -> None:
         if getattr(self, "_descriptor", -1) >= 0:
             os.close(self._descriptor)
+
+
+class Timer(_Descriptor):
+    """Ticks at once and then every `period` seconds."""
+
+    def __init__(self, period: float) -> None:
+        """Raises OSError."""
+        super().__init__()
+        seconds, nanoseconds = divmod(round(period * _NANOSECONDS), _NANOSECONDS)
+        self._settle(_Interval(seconds, nanoseconds, 0, 1))  # all zero would be: never
+
+
+class Alarm(_Descriptor):
+    """Ticks once, when it is set to."""
+
+    def set(self, seconds: float | None) -> None:
+        """Tick after so many seconds, or not at all; what it was set to before counts no more.
+        Raises OSError.
+        """
+        nanoseconds = 0 if seconds is None else max(1, round(seconds * _NANOSECONDS))
+        self._settle(_Interval(0, 0, *divmod(nanoseconds, _NANOSECONDS)))
 
 
 def _refusal() -> OSError:
