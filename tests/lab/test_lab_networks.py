@@ -1,11 +1,10 @@
 """Networks with a way out while they run: ports published and withdrawn, rules that others delete,
-a machine that was no router before, and firewalls of others.
+a machine that was no router before.
 """
 
 from __future__ import annotations
 
 import subprocess
-from collections.abc import Iterator
 
 import pytest
 from tests.examples.networks import ENGINES, ask, serving
@@ -147,82 +146,42 @@ def test_a_machine_is_a_router_as_long_as_a_lab_needs_it(machine: Machine) -> No
     machine.linkspan("down", "second")
 
 
+def test_a_machine_that_becomes_a_router_keeps_the_way_out_that_it_was_told_of(
+    machine: Machine,
+) -> None:
+    """The routers that it listens to are those behind its own network cards."""
+    script = """
+    ip link add up0 type veth peer name far0
+    ip link add up1 type veth peer name far1
+    sysctl -qw net.ipv6.conf.up1.accept_ra=0
+    """
+    machine.run(["sh", "-ec", script], status=0)
+
+    def listening() -> list[str]:
+        files = (f"/proc/sys/net/ipv6/conf/{name}/accept_ra" for name in ("up0", "up1"))
+        return machine.run(["cat", *files], status=0).stdout.split()
+
+    file = machine.file(MACHINE)
+    steps = plan(machine, MACHINE)
+    step = "set net/ipv6/conf/up0/accept_ra of host to 2"
+    (listens,) = [place for place, each in enumerate(steps) if step in each]
+    (routes,) = [place for place, each in enumerate(steps) if "all/forwarding" in each]
+    assert listens < routes, "becoming a router forgets what was heard"
+    machine.linkspan("up", file)
+    machine.linkspan("plan", "--check", file)
+    assert listening() == ["2", "0"]
+    second = MACHINE.replace("office", "second").replace("br0", "br1").replace("9", "7")
+    machine.linkspan("up", machine.file(second, "second.yaml"))
+    machine.linkspan("down", "office")
+    assert listening() == ["2", "0"], "the other lab needs it"
+    machine.linkspan("down", "second")
+    assert listening() == ["1", "0"]
+    for name in ("up0", "up1"):
+        machine.run(["ip", "link", "delete", name], status=0)
+
+
 def test_a_machine_that_is_a_router_already_stays_one(machine: Machine) -> None:
     machine.run(["sysctl", "-qw", "net.ipv4.ip_forward=1"], status=0)
     machine.linkspan("up", machine.file(MACHINE))
     machine.linkspan("down", "office")
     assert forwarding(machine)[:2] == ["1", "0"]
-
-
-@pytest.fixture
-def guarded(machine: Machine) -> Iterator[Machine]:
-    yield machine
-    machine.run(["nft", "flush", "ruleset"], status=0)
-    machine.run(["rm", "-f", "/run/xtables.lock"], status=0)
-
-
-FIREWALLS = {
-    "nftables": (
-        "table inet office { chain gate { type filter hook forward priority 0; policy drop; }\n}",
-        "chain gate of table inet office (nftables), hook forward, policy drop",
-    ),
-    "Docker": (
-        "table ip filter { chain DOCKER-USER {\n}\n"
-        "chain FORWARD { type filter hook forward priority 0; policy drop; jump DOCKER-USER; }\n}",
-        "chain FORWARD of table ip filter (Docker), hook forward, policy drop",
-    ),
-    "ufw": (
-        "table ip filter { chain ufw-before-forward {\n}\n"
-        "chain FORWARD { type filter hook forward priority 0; policy drop; }\n}",
-        "chain FORWARD of table ip filter (ufw), hook forward, policy drop",
-    ),
-    "firewalld": (
-        "table inet firewalld { chain filter_FORWARD { type filter hook forward priority 10;"
-        " policy accept; reject; }\n}",
-        "chain filter_FORWARD of table inet firewalld (firewalld), hook forward, policy accept",
-    ),
-}
-
-
-@pytest.mark.parametrize("owner", FIREWALLS)
-def test_a_firewall_that_would_drop_is_named_beforehand(guarded: Machine, owner: str) -> None:
-    ruleset, found = FIREWALLS[owner]
-    guarded.run(["nft", "-f", "-"], status=0, input=ruleset)
-    refused = guarded.linkspan("up", guarded.file(MACHINE), status=2)
-    assert "bridge br0: a firewall of this machine drops what it forwards" in refused.stderr
-    assert f"found: {found}" in refused.stderr
-    (step,) = [line for line in refused.stderr.splitlines() if line.startswith("  next: ")]
-    assert "br0" in step
-    if owner == "nftables":  # the others' programs are not here
-        for command in step.removeprefix("  next: ").split("; "):
-            guarded.run(["sh", "-c", command], status=0)
-        guarded.linkspan("up", guarded.file(MACHINE))
-        guarded.linkspan("down", "office")
-
-
-def test_what_a_firewall_lets_pass_is_no_obstacle(guarded: Machine) -> None:
-    ruleset = FIREWALLS["Docker"][0] + (
-        '\nadd rule ip filter DOCKER-USER iifname "br0" accept'
-        '\nadd rule ip filter DOCKER-USER oifname "br0" accept'
-    )
-    guarded.run(["nft", "-f", "-"], status=0, input=ruleset)
-    guarded.linkspan("up", guarded.file(MACHINE))
-    guarded.linkspan("down", "office")
-
-
-@pytest.mark.parametrize("program", ["iptables-legacy", "ip6tables-legacy", "iptables-nft"])
-def test_iptables_of_both_kinds_is_asked(guarded: Machine, program: str) -> None:
-    guarded.run([program, "-P", "FORWARD", "DROP"], status=0)
-    guarded.run([program, "-N", "OTHERS"], status=0)
-    guarded.run([program, "-A", "OTHERS", "-i", "br0", "-j", "DROP"], status=0)
-    guarded.run([program, "-A", "OTHERS", "-o", "br0", "-j", "ACCEPT"], status=0)
-    refused = guarded.linkspan("up", guarded.file(MACHINE), status=2)
-    (step,) = [line for line in refused.stderr.splitlines() if line.startswith("  next: ")]
-    for command in step.removeprefix("  next: ").split("; "):
-        guarded.run(["sh", "-c", command], status=0)
-    guarded.linkspan("up", guarded.file(MACHINE))
-    guarded.linkspan("down", "office")
-    guarded.run([program, "-P", "FORWARD", "ACCEPT"], status=0)
-    guarded.run([program, "-F"], status=0)
-    guarded.linkspan("up", guarded.file(MACHINE))
-    guarded.linkspan("down", "office")

@@ -16,7 +16,7 @@ from linkspan.engine.wires import Wires
 from linkspan.errors import Refusal
 from linkspan.lab.settings import Settings
 from linkspan.model.names import switch_side_names
-from linkspan.model.rules import RulesKey
+from linkspan.model.rules import PassKey, RulesKey
 from linkspan.model.state import (
     Bridge,
     BridgeKey,
@@ -45,6 +45,7 @@ from linkspan.services.commands import Commands
 from linkspan.services.firewall import Firewall
 from linkspan.services.machines import Machines
 from linkspan.services.mounts import Mounts
+from linkspan.services.passes import Passes
 from linkspan.services.running import Services
 from linkspan.services.wireguard import Wireguards
 
@@ -70,6 +71,7 @@ class Executor:
         self._wires = Wires(site)
         self._wireguards = Wireguards(site)
         self._firewall = Firewall(site)
+        self._passes = Passes(site)
         self._settings = Settings(site)
         facts = [fact for state in states for fact in state.items()]
         self._services = Services(site, dict(facts))
@@ -161,6 +163,8 @@ class Executor:
             case UpKey(interface=name), _ if self._bridges.get(name) == "user":
                 self._stack.carry_out(change)
                 self._engines["user"].carry_out(change)
+            case PassKey(), _:
+                self._passes.carry_out(change)
             case RulesKey(), _:
                 self._firewall.carry_out(change)
             case SettingKey(), _:

@@ -21,6 +21,7 @@ from linkspan.services.commands import read_commands
 from linkspan.services.firewall import read_rules
 from linkspan.services.machines import read_machines
 from linkspan.services.mounts import read_mounts
+from linkspan.services.passes import read_passes
 from linkspan.services.running import read_services
 from linkspan.services.wireguard import read_wireguards
 
@@ -42,6 +43,7 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *((NodeKey(node), known.get(NodeKey(node), Node(kind="container"))) for node in nodes),
             *read_settings(site, desired),
             *read_rules(site, _hosts(nodes, known), _rules(states)),
+            *read_passes(site, known),
             *kernel_bridges(site.lab, nodes),
             *read_user(site, nodes),
             *wires(site.lab, nodes),

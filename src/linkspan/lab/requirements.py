@@ -18,17 +18,16 @@ from linkspan.engine.reading.namespace import read_namespace
 from linkspan.errors import Fault, Mistake
 from linkspan.lab.find import Place
 from linkspan.lab.records import Records
+from linkspan.lab.surroundings import surroundings
 from linkspan.model.host_snapshot import NamespaceSnapshot
-from linkspan.model.rules import Rules, RulesKey
+from linkspan.model.rules import RulesKey
 from linkspan.model.state import ServiceKey, State, WireguardKey
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
 from linkspan.plan.services import SERVER
 from linkspan.services.container_requirements import require_containers
 from linkspan.services.nftables import require_nftables
-from linkspan.services.obstacles import obstacles
 from linkspan.services.programs import require_programs
 from linkspan.services.requirements import require_machines
-from linkspan.services.ruleset import table_name
 from linkspan.services.wireguard import find_program
 
 _IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
@@ -38,8 +37,10 @@ DNS_PORT: Final = 53
 DHCP_PORT: Final = 67
 
 
-def require(place: Place, topology: Topology, wanted: State) -> None:
-    """Raise Missing for a program that is not there, Mistake for what others have already."""
+def require(place: Place, topology: Topology, wanted: State) -> State:
+    """What is wanted, and what the machine as it is asks for in addition. Raises Missing for a
+    program that is not there, Mistake for what others have already, or what is in the way.
+    """
     require_programs(wanted)
     if any(isinstance(key, WireguardKey) for key in wanted):
         find_program()
@@ -48,7 +49,7 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
     require_machines(topology)
     require_containers(topology)
     if topology.scope is Scope.SANDBOX:
-        return
+        return wanted
     there = Records(place.folder).applied() if place.is_alive else {}
     with Dumps() as dumps:
         machine = read_namespace(dumps)
@@ -61,11 +62,10 @@ def require(place: Place, topology: Topology, wanted: State) -> None:
             *(_taken(name, bridge) if ServiceKey(SERVER, HOST, name) not in there else ()),
         ]
     ]
-    rules = wanted.get(RulesKey(HOST))
-    if isinstance(rules, Rules):
-        faults += obstacles(rules, table_name(topology.name))
-    if faults:
-        raise Mistake(*faults)
+    more, in_the_way = surroundings(topology, wanted, there, machine)
+    if faults or in_the_way:
+        raise Mistake(*faults, *in_the_way)
+    return {**more, **wanted}
 
 
 def _overlaps(lab: str, name: str, bridge: Bridge, machine: NamespaceSnapshot) -> Iterator[Fault]:

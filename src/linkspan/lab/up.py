@@ -82,7 +82,7 @@ def bring(
         chosen, engines = choose(topology)
         wanted = desired(chosen)
         was_up = place.topology() is not None and place.is_alive
-        require(place, topology, wanted)
+        wanted = require(place, topology, wanted)
         uplinks = _with_guests(chosen, prepare(place.name, records, chosen, wanted))
         why = {
             name: choice.why
@@ -121,7 +121,7 @@ def preview(file: Path) -> tuple[Plan, list[str]]:
     topology, _ = with_keys(place.folder, records.applied(), topology, file.parent)
     chosen, _ = choose(topology)
     wanted = desired(chosen)
-    require(place, topology, wanted)
+    wanted = require(place, topology, wanted)
     if topology.scope is Scope.SANDBOX and not place.is_alive:
         return plan(wanted, {}), notices(chosen)
     with turn(place.name):

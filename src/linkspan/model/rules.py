@@ -58,3 +58,17 @@ class Rules(Value, frozen=True, kw_only=True):
     def lines(self) -> list[str]:
         """In words, a line for each network and each forward."""
         return [*map(str, self.networks), *map(str, self.forwards)]
+
+
+class PassKey(Key, frozen=True):
+    """Rules in a chain that Docker keeps for others, by which a bridge passes its firewall."""
+
+    node: str
+    family: str
+    """ip or ip6."""
+    table: str
+    bridge: str
+
+
+class Pass(Value, frozen=True, kw_only=True):
+    """They are there, in both directions."""

@@ -56,7 +56,7 @@ from linkspan.model.program_facts import Machine as Machine
 from linkspan.model.program_facts import MachineKey as MachineKey
 from linkspan.model.program_facts import Service as Service
 from linkspan.model.program_facts import ServiceKey as ServiceKey
-from linkspan.model.rules import Rules, RulesKey
+from linkspan.model.rules import Pass, PassKey, Rules, RulesKey
 from linkspan.model.shaping import Shaping as Shaping
 from linkspan.model.shaping import ShapingKey as ShapingKey
 
@@ -88,6 +88,7 @@ AnyKey: TypeAlias = (
     | UpKey
     | RouteKey
     | RulesKey
+    | PassKey
     | ServiceKey
     | MountKey
     | CommandKey
@@ -110,6 +111,7 @@ AnyValue: TypeAlias = (
     | Up
     | Route
     | Rules
+    | Pass
     | Service
     | Mount
     | Command
@@ -159,7 +161,7 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
         case SettingKey(node=node, name=name), _:
             configured = interface_of_setting(name)
             return _interface(node, configured, state) if configured else (NodeKey(node),)
-        case ((RouteKey(node=node) | RulesKey(node=node)), _):
+        case ((RouteKey(node=node) | RulesKey(node=node) | PassKey(node=node)), _):
             return (NodeKey(node),)
         case _:
             return ()

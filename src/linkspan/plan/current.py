@@ -21,7 +21,7 @@ from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import Mark
 from linkspan.model.options import BY_NAME, OptionScope
-from linkspan.model.rules import RulesKey
+from linkspan.model.rules import PassKey, RulesKey
 from linkspan.model.state import (
     Address,
     AddressKey,
@@ -62,6 +62,7 @@ MARKED = (
     VxlanKey,
     WireguardKey,
     RulesKey,
+    PassKey,
     ServiceKey,
     MachineKey,
     CommandKey,

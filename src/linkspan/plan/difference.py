@@ -28,7 +28,7 @@ from typing import Final
 
 import msgspec
 
-from linkspan.model.rules import RulesKey
+from linkspan.model.rules import PassKey, RulesKey
 from linkspan.model.state import (
     AddressKey,
     AnyKey,
@@ -73,6 +73,7 @@ from linkspan.plan.change import Change
 KINDS: Final[tuple[type[msgspec.Struct], ...]] = (
     NodeKey,
     RulesKey,
+    PassKey,
     BridgeKey,
     SocketKey,
     PortKey,

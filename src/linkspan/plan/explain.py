@@ -14,7 +14,7 @@ import msgspec
 
 from linkspan.model.link_facts import WireguardPeer
 from linkspan.model.options import BY_NAME, OptionScope
-from linkspan.model.rules import Rules, RulesKey
+from linkspan.model.rules import PassKey, Rules, RulesKey
 from linkspan.model.state import (
     AddressKey,
     AnyKey,
@@ -72,6 +72,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
     ),
     RulesKey: Wording(
         "rules of {node}", "write the rules of {node}: {content}", "delete the rules of {node}"
+    ),
+    PassKey: Wording(
+        "{bridge} in table {family} {table}",
+        "let {bridge} pass Docker's firewall: accept it in DOCKER-USER of table {family} {table}",
+        "take what lets {bridge} pass out of DOCKER-USER of table {family} {table}",
     ),
     MountKey: Wording(
         "{path} in {node}",

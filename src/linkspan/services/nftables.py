@@ -19,6 +19,8 @@ from linkspan.errors import Missing, Refusal
 _LIBRARY: Final = "libnftables.so.1"
 _OUTPUT_JSON: Final = 1 << 4
 """NFT_CTX_OUTPUT_JSON: commands are read as JSON, too (include/nftables/libnftables.h)."""
+_OUTPUT_TERSE: Final = 1 << 11
+"""NFT_CTX_OUTPUT_TERSE: what is in sets is left out."""
 
 
 @cache
@@ -38,6 +40,8 @@ def _library() -> ctypes.CDLL:
     library.nft_ctx_buffer_output.argtypes = [ctypes.c_void_p]
     library.nft_ctx_get_error_buffer.argtypes = [ctypes.c_void_p]
     library.nft_ctx_get_error_buffer.restype = ctypes.c_char_p
+    library.nft_ctx_get_output_buffer.argtypes = [ctypes.c_void_p]
+    library.nft_ctx_get_output_buffer.restype = ctypes.c_char_p
     library.nft_run_cmd_from_buffer.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     return library
 
@@ -47,8 +51,15 @@ def require_nftables() -> None:
     _library()
 
 
-def run_commands(commands: dict[str, Any]) -> None:
-    """Carry out commands in the network namespace of the calling thread, all or none.
+def list_ruleset() -> list[dict[str, Any]]:
+    """All rules in the network namespace of the calling thread. Raises Refusal or Missing."""
+    listed: list[dict[str, Any]] = run_commands({"nftables": [{"list": {"ruleset": None}}]})
+    return listed
+
+
+def run_commands(commands: dict[str, Any]) -> Any:
+    """Carry out commands in the network namespace of the calling thread, all or none; returns what
+    was listed.
 
     Raises Refusal with libnftables's words, or Missing.
     """
@@ -57,11 +68,13 @@ def run_commands(commands: dict[str, Any]) -> None:
     if not context:
         raise Refusal("libnftables has no memory for a context")
     try:
-        library.nft_ctx_output_set_flags(context, _OUTPUT_JSON)
+        library.nft_ctx_output_set_flags(context, _OUTPUT_JSON | _OUTPUT_TERSE)
         library.nft_ctx_buffer_error(context)
         library.nft_ctx_buffer_output(context)
         if library.nft_run_cmd_from_buffer(context, json.dumps(commands).encode()):
             said = library.nft_ctx_get_error_buffer(context).decode(errors="replace").strip()
             raise Refusal(f"nftables refuses the rules: {said}")
+        listed = library.nft_ctx_get_output_buffer(context)
+        return json.loads(listed)["nftables"] if listed else []
     finally:
         library.nft_ctx_free(context)

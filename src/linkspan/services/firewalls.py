@@ -1,0 +1,70 @@
+"""Whose a firewall is, and what its owner does to let a bridge pass.
+
+Each of these programs writes its rules anew when it likes, so what lets a bridge pass has to be
+said to the program. Docker alone has a chain for others, DOCKER-USER, that it leaves as it is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+DOCKER_USER: Final = "DOCKER-USER"
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who has a chain, and what lets a bridge pass it."""
+
+    name: str
+    commands: tuple[str, ...]
+    """For what is forwarded; braces hold fields."""
+    input_commands: tuple[str, ...] = ()
+    """For what is asked of the machine itself."""
+
+
+_BOTH: Final = ("-i {bridge} -j ACCEPT", "-o {bridge} -j ACCEPT")
+
+DOCKER: Final = Owner("Docker", tuple(f"{{iptables}} -I {DOCKER_USER} {each}" for each in _BOTH))
+UFW: Final = Owner(
+    "ufw",
+    ("ufw route allow in on {bridge}", "ufw route allow out on {bridge}"),
+    ("ufw allow in on {bridge}",),
+)
+_TRUSTED: Final = ("firewall-cmd --permanent --zone=trusted --add-interface={bridge} --reload",)
+FIREWALLD: Final = Owner("firewalld", _TRUSTED, _TRUSTED)
+IPTABLES: Final = Owner(
+    "iptables",
+    tuple(f"{{iptables}} -I {{chain}} {each}" for each in _BOTH),
+    ("{iptables} -I {chain} -i {bridge} -j ACCEPT",),
+)
+LEGACY: Final = Owner(
+    "iptables-legacy",
+    tuple(f"{{iptables}}-legacy -I {{chain}} {each}" for each in _BOTH),
+    ("{iptables}-legacy -I {chain} -i {bridge} -j ACCEPT",),
+)
+NFTABLES: Final = Owner(
+    "nftables",
+    (
+        'nft insert rule {family} {table} {chain} iifname "{bridge}" accept',
+        'nft insert rule {family} {table} {chain} oifname "{bridge}" accept',
+    ),
+    ('nft insert rule {family} {table} {chain} iifname "{bridge}" accept',),
+)
+
+_IPTABLES_CHAINS: Final = ("FORWARD", "INPUT")
+
+
+def owner_of(table: str, chain: str, chains: Iterable[str]) -> Owner:
+    """Who has a base chain of nftables, by the names that these programs give to their chains;
+    `chains` are all of its table.
+    """
+    names = set(chains)
+    if table == "firewalld":
+        return FIREWALLD
+    if any(name.startswith(("ufw-", "ufw6-")) for name in names):
+        return UFW
+    if DOCKER_USER in names and chain != "INPUT":
+        return DOCKER
+    return IPTABLES if table == "filter" and chain in _IPTABLES_CHAINS else NFTABLES

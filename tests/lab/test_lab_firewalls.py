@@ -1,0 +1,227 @@
+"""Firewalls of others: what they would drop is named beforehand, and Docker's lets bridges pass.
+
+Rules are written by iptables of both kinds and by nft, as Docker, ufw and firewalld write them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.machine import Machine
+
+LAB = """
+name: office
+scope: host
+bridges:
+  br0: {address: [10.9.0.254/24, "fd00:9::fe/64"], forward: nat}
+nodes:
+  a: {ports: {eth0: {bridge: br0, address: 10.9.0.1/24}}}
+"""
+MORE = """
+name: office
+scope: host
+bridges:
+  br0: {address: [10.9.0.254/24, "fd00:9::fe/64"], forward: nat}
+  br1: {address: [10.8.0.254/24, "fd00:8::fe/64"], forward: routed}
+nodes:
+  a: {ports: {eth0: {bridge: br0, address: [10.9.0.1/24, "fd00:9::1/64"]}}}
+  b: {ports: {eth0: {bridge: br1, address: [10.8.0.1/24, "fd00:8::1/64"]}}}
+"""
+SERVED = """
+name: office
+scope: host
+bridges:
+  br0: {address: 10.9.0.254/24, dhcp: {range: 10.9.0.1-10.9.0.99}, dns: {}}
+nodes:
+  a: {ports: {eth0: {bridge: br0, address: dhcp}}}
+"""
+DOCKER = """
+{iptables} -P FORWARD DROP
+{iptables} -N DOCKER
+{iptables} -N DOCKER-USER
+{iptables} -N DOCKER-ISOLATION-STAGE-1
+{iptables} -N DOCKER-ISOLATION-STAGE-2
+{iptables} -A FORWARD -j DOCKER-USER
+{iptables} -A FORWARD -j DOCKER-ISOLATION-STAGE-1
+{iptables} -A FORWARD -o docker0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+{iptables} -A FORWARD -o docker0 -j DOCKER
+{iptables} -A FORWARD -i docker0 ! -o docker0 -j ACCEPT
+{iptables} -A FORWARD -i docker0 -o docker0 -j ACCEPT
+{iptables} -A DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2
+{iptables} -A DOCKER-ISOLATION-STAGE-1 -j RETURN
+{iptables} -A DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP
+{iptables} -A DOCKER-ISOLATION-STAGE-2 -j RETURN
+{iptables} -A DOCKER-USER -s 192.0.2.66 -j DROP
+{iptables} -A DOCKER-USER -j RETURN
+"""
+"""What dockerd 20 to 27 writes, and a rule of an administrator's."""
+
+
+@pytest.fixture
+def guarded(machine: Machine) -> Iterator[Machine]:
+    yield machine
+    machine.run(["nft", "flush", "ruleset"], status=0)
+    for program in ("iptables-legacy", "ip6tables-legacy"):
+        for words in (["-P", "FORWARD", "ACCEPT"], ["-P", "INPUT", "ACCEPT"], ["-F"], ["-X"]):
+            machine.run([program, *words], status=0)
+    machine.run(["rm", "-f", "/run/xtables.lock"], status=0)
+
+
+def script(machine: Machine, text: str, program: str) -> None:
+    machine.run(["sh", "-ec", text.format(iptables=program)], status=0)
+
+
+def rules(machine: Machine, program: str) -> list[str]:
+    saved = machine.run([f"{program}-save"], status=0).stdout.splitlines()
+    return [line for line in saved if not line.startswith("#")]
+
+
+def actions(machine: Machine, file: Path) -> list[str]:
+    done = json.loads(machine.linkspan("plan", "--json", file).stdout)
+    return [change["action"] for change in done]
+
+
+def test_dockers_firewall_is_told_to_let_a_bridge_pass_until_it_goes(guarded: Machine) -> None:
+    for program in ("iptables-nft", "ip6tables-nft"):
+        script(guarded, DOCKER.replace("-s 192.0.2.66 ", "-m mark --mark 66 "), program)
+    before = [rules(guarded, "iptables-nft"), rules(guarded, "ip6tables-nft")]
+    file = guarded.file(MORE)
+    wanted = [
+        f"let {bridge} pass Docker's firewall: accept it in DOCKER-USER of table {family} filter"
+        for family in ("ip", "ip6")
+        for bridge in ("br0", "br1")
+    ]
+    assert sorted(each for each in actions(guarded, file) if "Docker" in each) == sorted(wanted)
+    guarded.linkspan("up", file)
+    guarded.linkspan("plan", "--check", file)
+    for address in ("10.8.0.1", "fd00:8::1"):
+        guarded.linkspan("exec", "office/a", "--", "ping", "-c1", "-W5", address)
+    user = [line for line in rules(guarded, "iptables-nft") if "-A DOCKER-USER" in line]
+    assert len(user) == 6
+    assert sum("br0" in line and "ACCEPT" in line for line in user) == 2
+    guarded.run(["iptables-nft", "-D", "DOCKER-USER", "1"], status=0)
+    (step,) = actions(guarded, file)
+    assert step in wanted
+    guarded.linkspan("up", file)
+    guarded.linkspan("plan", "--check", file)
+    guarded.linkspan("up", guarded.file(LAB))
+    assert "br1" not in guarded.run(["nft", "list", "ruleset"], status=0).stdout
+    guarded.linkspan("down", "office")
+    assert [rules(guarded, "iptables-nft"), rules(guarded, "ip6tables-nft")] == before
+
+
+def test_dockers_older_kind_of_tables_is_left_to_its_owner(guarded: Machine) -> None:
+    script(guarded, DOCKER, "iptables-legacy")
+    refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
+    assert "chain FORWARD of table ip filter (legacy) (iptables-legacy), hook forward" in refused
+    assert "next: iptables-legacy -I FORWARD -i br0 -j ACCEPT; iptables-legacy -I FOR" in refused
+
+
+def test_what_docker_lets_pass_is_no_obstacle(guarded: Machine) -> None:
+    text = DOCKER + "{iptables} -I DOCKER-USER -i br0 -j ACCEPT\n"
+    script(guarded, text + "{iptables} -I DOCKER-USER -o br0 -j ACCEPT\n", "iptables-nft")
+    assert not [each for each in actions(guarded, guarded.file(LAB)) if "Docker" in each]
+
+
+UFW = """
+{iptables} -P FORWARD DROP
+{iptables} -N ufw-before-forward
+{iptables} -N ufw-user-forward
+{iptables} -N ufw-reject-forward
+{iptables} -A FORWARD -j ufw-before-forward
+{iptables} -A FORWARD -j ufw-reject-forward
+{iptables} -A ufw-before-forward -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+{iptables} -A ufw-before-forward -p icmp --icmp-type 8 -j ACCEPT
+{iptables} -A ufw-before-forward -j ufw-user-forward
+"""
+FIREWALLD = """
+table inet firewalld {
+  chain filter_FORWARD {
+    type filter hook forward priority filter + 10; policy accept;
+    ct state { established, related } accept
+    ct status dnat accept
+    iifname "lo" accept
+    ct state invalid drop
+    jump filter_FORWARD_ZONES
+    reject with icmpx admin-prohibited
+  }
+  chain filter_FORWARD_ZONES { %s goto filter_FWD_public\n}
+  chain filter_FWD_public { meta l4proto { icmp, ipv6-icmp } accept\n}
+  chain filter_FWD_trusted { accept\n}
+}
+"""
+
+
+@pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
+def test_ufw_is_named_with_its_own_command(guarded: Machine, program: str) -> None:
+    script(guarded, UFW, program)
+    refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
+    assert "bridge br0: a firewall of this machine drops what it forwards" in refused
+    assert "policy drop: what comes from br0" in refused
+    if program == "iptables-nft":
+        assert "(ufw)" in refused
+        assert "next: ufw route allow in on br0; ufw route allow out on br0" in refused
+    script(guarded, "{iptables} -A ufw-user-forward -i br0 -j ACCEPT", program)
+    guarded.linkspan("plan", guarded.file(LAB))
+
+
+def test_firewalld_is_named_with_its_rule(guarded: Machine) -> None:
+    guarded.run(["nft", "-f", "-"], status=0, input=FIREWALLD % "")
+    refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
+    found = "chain filter_FORWARD of table inet firewalld (firewalld), hook forward, policy accept"
+    assert f"found: {found}, by rule " in refused
+    assert "next: firewall-cmd --permanent --zone=trusted --add-interface=br0" in refused
+    guarded.run(["nft", "flush", "ruleset"], status=0)
+    trusted = 'iifname "br0" goto filter_FWD_trusted;'
+    guarded.run(["nft", "-f", "-"], status=0, input=FIREWALLD % trusted)
+    guarded.linkspan("plan", guarded.file(LAB))
+
+
+@pytest.mark.parametrize("program", ["iptables-legacy", "ip6tables-legacy", "iptables-nft"])
+@pytest.mark.parametrize("by", ["-P FORWARD DROP", "-A FORWARD -j REJECT"])
+def test_iptables_drops_by_policy_or_by_rule(guarded: Machine, program: str, by: str) -> None:
+    guarded.run([program, *by.split()], status=0)
+    guarded.run([program, "-N", "OTHERS"], status=0)
+    guarded.run([program, "-A", "OTHERS", "-i", "br0", "-j", "ACCEPT"], status=0)
+    refused = guarded.linkspan("plan", guarded.file(LAB), status=2).stderr
+    assert ("by rule 1" in refused) == (program != "iptables-nft" and "REJECT" in by)
+    (step,) = [line for line in refused.splitlines() if line.startswith("  next: ")]
+    for command in step.removeprefix("  next: ").split("; "):
+        guarded.run(["sh", "-c", command], status=0)
+    guarded.linkspan("up", guarded.file(LAB))
+    guarded.linkspan("down", "office")
+
+
+def test_an_administrators_chain_is_named_with_commands_that_help(guarded: Machine) -> None:
+    gate = "table inet office { chain gate { type filter hook forward priority 0; policy drop; }\n}"
+    guarded.run(["nft", "-f", "-"], status=0, input=gate)
+    refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
+    found = "chain gate of table inet office (nftables), hook forward, policy drop"
+    assert f"found: {found}: what comes from br0" in refused
+    (step,) = [line for line in refused.splitlines() if line.startswith("  next: ")]
+    for command in step.removeprefix("  next: ").split("; "):
+        guarded.run(["sh", "-c", command], status=0)
+    guarded.linkspan("up", guarded.file(LAB))
+    guarded.linkspan("down", "office")
+
+
+def test_questions_for_addresses_and_names_have_to_get_in(guarded: Machine) -> None:
+    guarded.run(["iptables-nft", "-P", "INPUT", "DROP"], status=0)
+    established = ["-m", "conntrack", "--ctstate", "ESTABLISHED", "-j", "ACCEPT"]
+    guarded.run(["iptables-nft", "-A", "INPUT", *established], status=0)
+    file = guarded.file(SERVED)
+    refused = guarded.linkspan("up", file, status=2).stderr
+    assert "bridge br0: a firewall of this machine drops what is asked of it" in refused
+    assert "hook input, policy drop: questions for DHCP on br0" in refused
+    udp = ["-i", "br0", "-p", "udp", "--dport", "67", "-j", "ACCEPT"]
+    guarded.run(["iptables-nft", "-A", "INPUT", *udp], status=0)
+    refused = guarded.linkspan("up", file, status=2).stderr
+    assert "questions for names on br0" in refused
+    (step,) = [line for line in refused.splitlines() if line.startswith("  next: ")]
+    guarded.run(["sh", "-c", step.removeprefix("  next: ")], status=0)
+    guarded.linkspan("up", file)
+    guarded.linkspan("exec", "office/a", "--", "getent", "hosts", "host")
+    guarded.linkspan("down", "office")
