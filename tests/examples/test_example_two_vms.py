@@ -110,15 +110,3 @@ def kind(frame: bytes) -> object:
     packet = frame[header.payload_offset :]
     value = ipv4.parse(packet)
     return packet[value.payload_offset] if value.protocol == Protocol.ICMP else None
-
-
-def test_a_guest_shuts_down_when_its_power_button_is_pressed(ordinary_machine: Machine) -> None:
-    file = place(ordinary_machine, "user")
-    # So long that a button which nobody heeds would fail the test.
-    patient = file.read_text().replace("memory:", "shutdown: 3600\n    memory:")
-    assert "3600" in patient
-    ordinary_machine.linkspan("up", ordinary_machine.file(patient))
-    for node in ("kvm1", "kvm2"):
-        with at_console(ordinary_machine, node) as guest:
-            guest.ask("", "# ")
-    ordinary_machine.linkspan("down", LAB)

@@ -10,7 +10,7 @@ import shutil
 from typing import Any
 
 from tests.guests import at_console, place_guest, qcow2_disk, silent_disk
-from tests.machine import ROOT, Machine
+from tests.machine import ROOT, Machine, wait_until
 
 LAB = """
 name: guests
@@ -25,7 +25,7 @@ nodes:
     append: console=ttyS0 quiet
     memory: 160M
     cpus: 2
-    shutdown: 60
+    shutdown: 3600
     disk: disk.qcow2
     ports:
       eth0: {bridge: br0, mac: "52:54:00:00:00:01", address: 10.1.1.2/24}
@@ -36,7 +36,7 @@ nodes:
     initrd: guest/initrd.img
     append: console=ttyS0 quiet
     memory: 96M
-    shutdown: 60
+    shutdown: 3600
     disk: {file: disk.img, snapshot: true}
     ports:
       eth0: {bridge: br1, mac: "52:54:00:00:00:03", address: 10.2.2.3/24}
@@ -80,7 +80,15 @@ def test_guests_have_what_the_file_says_without_root_and_without_taps(
         guest.ask("", "# ")
         guest.ask(f"echo {WRITTEN} | dd of=/dev/vda conv=fsync; echo do''ne", "done")
         guest.ask("head -c 18 /dev/vda; echo", f"{WRITTEN}\r")
-    assert "nothing to do" in up.linkspan("plan", up.folder / "lab.yaml").stdout
+    file = up.folder / "lab.yaml"
+    assert "nothing to do" in up.linkspan("plan", file).stdout
+    up.run(["kill", "-9", str(shown(up)["forgets"]["pid"])], 0)
+    wait_until(lambda: shown(up)["forgets"]["state"] == "ended: killed by signal 9")
+    assert "start the virtual machine forgets" in up.linkspan("up", file).stdout
+    with at_console(up, "forgets") as guest:
+        guest.ask("", "# ")
+        guest.ask("ping -c 1 -W 9 10.2.2.2", " 0% packet loss")
+    # A power button that nobody heeds would fail the test.
     up.linkspan("down", "guests")
     assert WRITTEN.encode() in kept.read_bytes()
     assert WRITTEN.encode() not in forgotten.read_bytes()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -56,56 +57,86 @@ def ports(machine: Machine) -> dict[str, Any]:
     return {port["name"]: port for port in bridge}
 
 
-@pytest.mark.parametrize("engine", ENGINES.values(), ids=ENGINES)
-def test_a_machine_comes_up_and_goes_without_a_trace(machine: Machine, engine: str) -> None:
-    talking_disk(machine.folder / "guest.img")
-    file = machine.file(lab(engine=engine))
-    machine.linkspan("up", file)
-    assert "nothing to do" in machine.linkspan("plan", file).stdout
-    (found,) = machines(machine)
+@pytest.fixture(scope="module")
+def up(shared_machine: Machine, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    """A machine whose lab is up, with the guest that talks, on one engine."""
+    require_qemu()
+    talking_disk(shared_machine.folder / "guest.img")
+    shared_machine.linkspan("up", shared_machine.file(lab(engine=request.param)))
+    yield shared_machine
+    shared_machine.linkspan("down", "vms")
+    shared_machine.assert_as_before()
+
+
+def on(*engines: str) -> pytest.MarkDecorator:
+    """Have a test on these engines; labs that several tests have are made once."""
+    return pytest.mark.parametrize(
+        "up", [ENGINES[name] for name in engines], ids=engines, indirect=True
+    )
+
+
+@on(*ENGINES)
+def test_a_machine_is_shown_from_its_process_to_its_ports(up: Machine) -> None:
+    assert "nothing to do" in up.linkspan("plan", up.folder / "lab.yaml").stdout
+    (found,) = machines(up)
     assert (found["state"], found["memory"], found["accelerator"] != "") == ("running", 16, True)
     for port in found["ports"]:
         opened = f"/proc/{found['pid']}/fd/{port['descriptor']}"
         assert os.readlink(opened) == "/dev/net/tun"
         assert port["tap"] in Path(opened.replace("/fd/", "/fdinfo/")).read_text()
     assert [port["number"] for port in found["ports"]] == [1, 2]
-    assert "/dev/net/tun, tap" in machine.linkspan("show", "vms").stdout
-    machine.linkspan("down", "vms")
-    machine.assert_as_before()
+    assert "/dev/net/tun, tap" in up.linkspan("show", "vms").stdout
 
 
-def test_without_root_and_without_taps_a_port_is_a_socket(ordinary_machine: Machine) -> None:
-    talking_disk(ordinary_machine.folder / "guest.img")
-    file = ordinary_machine.file(lab(engine="engine: auto"))
-    ordinary_machine.linkspan("up", file)
-    assert "nothing to do" in ordinary_machine.linkspan("plan", file).stdout
-    (found,) = machines(ordinary_machine)
-    for port in found["ports"]:
-        opened = os.readlink(f"/proc/{found['pid']}/fd/{port['descriptor']}")
-        assert opened == "/dev/net/tun" if port["tap"] else opened.startswith("socket:")
-    ordinary_machine.run(["kill", "-9", str(found["pid"])], 0)
-    wait_until(lambda: state(ordinary_machine) != "running")
-    assert "start the virtual machine guest" in ordinary_machine.linkspan("up", file).stdout
-    assert state(ordinary_machine) == "running"
-    ordinary_machine.linkspan("down", "vms")
+@on("kernel", "user")
+def test_a_killed_qemu_is_said_so_its_port_is_down_and_up_repairs(up: Machine) -> None:
+    file = up.folder / "lab.yaml"
+    (found,) = machines(up)
+    up.run(["kill", "-9", str(found["pid"])], 0)
+    wait_until(lambda: state(up) == "ended: killed by signal 9", lambda: state(up))
+    wait_until(lambda: ports(up)["guest.eth0"]["state"] == "disabled")
+    assert "start the virtual machine guest" in up.linkspan("up", file).stdout
+    assert state(up) == "running"
+    wait_until(lambda: ports(up)["guest.eth0"]["state"] == "forwarding")
 
 
-@pytest.mark.parametrize("engine", list(ENGINES.values())[:2], ids=list(ENGINES)[:2])
-def test_a_killed_qemu_is_said_so_its_port_is_down_and_up_repairs(
-    machine: Machine, engine: str
-) -> None:
-    talking_disk(machine.folder / "guest.img")
-    file = machine.file(lab(engine=engine))
-    machine.linkspan("up", file)
-    (found,) = machines(machine)
-    machine.run(["kill", "-9", str(found["pid"])], 0)
-    wait_until(lambda: state(machine) == "ended: killed by signal 9", lambda: state(machine))
-    wait_until(lambda: ports(machine)["guest.eth0"]["state"] == "disabled")
-    assert "start the virtual machine guest" in machine.linkspan("plan", file).stdout
-    machine.linkspan("up", file)
-    assert state(machine) == "running"
-    wait_until(lambda: ports(machine)["guest.eth0"]["state"] == "forwarding")
-    machine.linkspan("down", "vms")
+@on("user")
+def test_the_console_is_a_terminal_that_ctrl_bracket_leaves(up: Machine) -> None:
+    ours, theirs = os.openpty()
+    with up.start(linkspan_command("console", "guest"), terminal=theirs) as console:
+        os.close(theirs)
+        shown = b""
+        while b"leaves" not in shown:
+            shown += os.read(ours, 4096)
+        os.write(ours, b"\x03")  # the guest's, not the terminal's
+        while SAID.encode() not in shown:
+            shown += os.read(ours, 4096)
+        taken = up.linkspan("console", "guest", status=2)
+        assert "somebody else is at the console of guest" in taken.stderr
+        os.write(ours, b"\x1d")
+        assert console.wait(20) == 0
+    os.close(ours)
+
+
+@on("user")
+def test_what_has_no_console_says_what_it_has(up: Machine) -> None:
+    assert "no virtual machine" in up.linkspan("console", "host", status=2).stderr
+    assert "linkspan console vms/guest" in up.linkspan("exec", "guest", status=2).stderr
+
+
+@on("user")
+def test_a_machine_is_changed_and_removed_in_a_running_lab(up: Machine) -> None:
+    (before,) = machines(up)
+    changed = up.file(lab().replace("16M", "32M"), "changed.yaml")
+    done = json.loads(up.linkspan("plan", "--json", changed).stdout)
+    assert [each["reason"] for each in done] == ["its memory can't be changed in place"] * 2
+    up.linkspan("up", changed)
+    (after,) = machines(up)
+    assert after["memory"] == 32
+    assert after["pid"] != before["pid"]
+    up.linkspan("up", up.file("name: vms\nbridges: {br0: {engine: user}}\n", "empty.yaml"))
+    assert machines(up) == []
+    assert list(ports(up)) == ["br0"]
 
 
 def test_a_guest_that_switches_itself_off_stays_off_until_up(machine: Machine) -> None:
@@ -138,34 +169,6 @@ def test_a_disk_that_does_not_boot_is_said_so_every_time(machine: Machine) -> No
     machine.linkspan("down", "vms")
 
 
-def test_the_console_is_a_terminal_that_ctrl_bracket_leaves(machine: Machine) -> None:
-    talking_disk(machine.folder / "guest.img")
-    machine.linkspan("up", machine.file(lab()))
-    ours, theirs = os.openpty()
-    with machine.start(linkspan_command("console", "guest"), terminal=theirs) as console:
-        os.close(theirs)
-        shown = b""
-        while b"leaves" not in shown:
-            shown += os.read(ours, 4096)
-        os.write(ours, b"\x03")  # the guest's, not the terminal's
-        while SAID.encode() not in shown:
-            shown += os.read(ours, 4096)
-        taken = machine.linkspan("console", "guest", status=2)
-        assert "somebody else is at the console of guest" in taken.stderr
-        os.write(ours, b"\x1d")
-        assert console.wait(20) == 0
-    os.close(ours)
-    machine.linkspan("down", "vms")
-
-
-def test_what_has_no_console_says_what_it_has(machine: Machine) -> None:
-    talking_disk(machine.folder / "guest.img")
-    machine.linkspan("up", machine.file(lab()))
-    assert "no virtual machine" in machine.linkspan("console", "host", status=2).stderr
-    assert "linkspan console vms/guest" in machine.linkspan("exec", "guest", status=2).stderr
-    machine.linkspan("down", "vms")
-
-
 def test_what_is_missing_or_too_large_is_said_before_anything_is_touched(machine: Machine) -> None:
     file = machine.file(lab())
     refused = machine.linkspan("up", file, status=2).stderr
@@ -186,20 +189,3 @@ def test_what_qemu_says_no_to_is_told_and_undone(machine: Machine) -> None:
     assert "start the virtual machine guest" in refused.stderr or "QEMU ended" in refused.stderr
     assert "qcow2" in refused.stderr
     machine.assert_as_before()
-
-
-def test_a_machine_is_changed_and_removed_in_a_running_lab(machine: Machine) -> None:
-    talking_disk(machine.folder / "guest.img")
-    machine.linkspan("up", machine.file(lab()))
-    (before,) = machines(machine)
-    changed = machine.file(lab().replace("16M", "32M"))
-    done = json.loads(machine.linkspan("plan", "--json", changed).stdout)
-    assert [each["reason"] for each in done] == ["its memory can't be changed in place"] * 2
-    machine.linkspan("up", changed)
-    (after,) = machines(machine)
-    assert after["memory"] == 32
-    assert after["pid"] != before["pid"]
-    machine.linkspan("up", machine.file("name: vms\nbridges: {br0: {engine: user}}\n"))
-    assert machines(machine) == []
-    assert list(ports(machine)) == ["br0"]
-    machine.linkspan("down", "vms")
