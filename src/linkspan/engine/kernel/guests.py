@@ -41,9 +41,8 @@ def _put_back(netlink: Netlink, name: str, guest: Guest, lab: str) -> None:
     if tap is None or tap.master is not None:
         return
     bridge = owned(look(netlink, guest.bridge), guest.bridge, Mark(lab, guest.bridge))
-    netlink.run([set_master(tap.name, bridge.index)])
-    if guest.isolated:
-        netlink.run([set_port(tap.name, {"isolated": True})])
+    options = [set_port(tap.name, {"isolated": True})] if guest.isolated else []
+    netlink.run([set_master(tap.name, bridge.index), *options])
 
 
 def _tap(netlink: Netlink, name: str) -> Link | None:
