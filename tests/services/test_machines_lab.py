@@ -189,3 +189,29 @@ def test_what_qemu_says_no_to_is_told_and_undone(machine: Machine) -> None:
     assert "start the virtual machine guest" in refused.stderr or "QEMU ended" in refused.stderr
     assert "qcow2" in refused.stderr
     machine.assert_as_before()
+
+
+def test_ports_go_from_one_engine_to_the_other_and_back(machine: Machine) -> None:
+    talking_disk(machine.folder / "guest.img")
+    text = """
+name: vms
+bridges: {br0: {engine: kernel}, br1: {engine: user}}
+nodes:
+  guest:
+    kind: vm
+    disk: {file: guest.img, snapshot: true}
+    memory: 16M
+    shutdown: 0
+    ports: {eth0: HERE}
+  web: {ports: {eth0: {bridge: HERE, address: 10.1.1.3/24}}}
+  db: {ports: {eth0: {bridge: br0, address: 10.1.1.4/24}}}
+"""
+    for here in ("br0", "br1", "br0"):
+        file = machine.file(text.replace("HERE", here))
+        machine.linkspan("up", file)
+        assert "nothing to do" in machine.linkspan("plan", file).stdout
+        (found,) = machines(machine)
+        assert (found["state"], found["ports"][0]["bridge"]) == ("running", here)
+        ping = ["exec", "web", "--", "ping", "-c1", "-W1", "10.1.1.4"]
+        machine.linkspan(*ping, status=0 if here == "br0" else 1)
+    machine.linkspan("down", "vms")

@@ -94,6 +94,8 @@ class Executor:
         self._mounts = Mounts(site)
         self._commands = Commands(site)
         self._bridges = {name: bridge.engine for name, bridge in bridges.items()}
+        self._left: dict[PortKey, str] = {}
+        """Ports that were removed, and the engine that they were of."""
 
     def run(
         self,
@@ -133,6 +135,14 @@ class Executor:
         for engine in self._engines.values():
             engine.settle()
 
+    def _hand_over(self, key: PortKey, engine: str, change: Change) -> None:
+        """A port that goes from one engine to the other is gone there before it is made here."""
+        if change.after is None:
+            self._left[key] = engine
+        elif self._left.get(key, engine) != engine:
+            self._settle()
+            self._left.clear()
+
     def _carry_out(self, change: Change) -> None:
         match change.key, change.before or change.after:
             case BridgeKey(), Bridge(engine=engine):
@@ -143,6 +153,8 @@ class Executor:
                 | Vxlan(engine=engine)
                 | Shaping(engine=engine)
             ):
+                if isinstance(change.key, PortKey):
+                    self._hand_over(change.key, engine, change)
                 self._engines[engine].carry_out(change)
             case GuestKey(), _:
                 change_guest(self._site, change)
