@@ -57,9 +57,12 @@ def test_what_the_network_does_is_shown(up: Machine) -> None:
     assert (network["forward"], network["server"]) == ("nat", 0)
     assert (network["dhcp"]["lent"], network["dhcp"]["free"]) == (6, 250)
     assert network["dns"]["domain"] == "lab"
-    assert [each["target"] for each in network["published"]] == ["192.168.122.10", "fd00:122::10"]
+    assert [each["target"] for each in network["published"]] == [
+        "192.168.122.10",
+        "fd00:122::10",
+    ] * 2
     text = up.linkspan("show", LAB).stdout
-    for part in ("192.168.122.2-192.168.122.254", "0.0.0.0:8080", "[fd00:122::10]:80"):
+    for part in ("192.168.122.2-192.168.122.254", "0.0.0.0:8080", "[fd00:122::10]:9000-9009"):
         assert part in text
 
 
@@ -73,6 +76,19 @@ def test_the_internet_sees_the_host_and_reaches_the_published_port_alone(up: Mac
         assert said == ["no", "no", "web 192.168.3.1", "web fd00:3::1"]
         said = ask(up, f"{LAB}/client", *(f"tcp/{place}" for place in places[2:]))
         assert said == ["web 192.168.122.1", "web fd00:122::1"]
+
+
+def test_a_published_range_of_udp_is_reached_from_outside_the_host_and_the_network(
+    up: Machine,
+) -> None:
+    places = [f"udp/{address}/9007" for address in ("192.168.3.101", "fd00:3::101")]
+    with serving(up, f"{LAB}/web", "udp:9007"):
+        assert ask(up, f"{LAB}/internet", *places) == ["web 192.168.3.1", "web fd00:3::1"]
+        for node in ("client", "web"):
+            said = ask(up, f"{LAB}/{node}", *places)
+            assert said == ["web 192.168.122.1", "web fd00:122::1"], "its answers come back"
+        said = ask(up, f"{LAB}/host", *places, "udp/127.0.0.1/9007")
+        assert [each.split()[0] for each in said] == ["web"] * 3
 
 
 def test_an_ordinary_user_has_it_too(ordinary_machine: Machine) -> None:

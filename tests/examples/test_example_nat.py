@@ -50,6 +50,8 @@ def test_the_published_port_is_reached_from_everywhere(up: Machine) -> None:
         places = ["192.168.3.101", "192.168.9.1", "127.0.0.1", "fd00:3::101", "fd00:9::1"]
         said = ask(up, "nat/host", *(f"tcp/{place}/8080" for place in places))
         assert [each.split()[0] for each in said] == ["web"] * len(places)
+        localhost = "import socket; print(socket.create_connection(('localhost', 8080)).recv(9))"
+        assert "web" in up.linkspan("exec", "nat/host", "--", "python3", "-c", localhost).stdout
         places = ["192.168.3.101", "192.168.9.1", "fd00:3::101"]
         for node in ("db", "web"):
             said = ask(up, f"nat/{node}", *(f"tcp/{place}/8080" for place in places))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.machine import EXAMPLES, Machine
+from tests.machine import EXAMPLES, Machine, wait_until
 
 
 def reached(machine: Machine, lab: str, status: int = 0) -> dict[tuple[str, str], set[str]]:
@@ -73,6 +73,42 @@ def test_a_ping_bound_to_a_port_of_the_bridge_is_lost(surprise: tuple[Machine, s
     if engine == "kernel":
         assert lost(machine, "surprise/host", "-I", "host.veth0", "192.168.57.4")
         assert lost(machine, "surprise/host", "-I", "host.veth0", "192.168.57.1")
+
+
+@pytest.mark.parametrize("engine", ["kernel", "user"])
+def test_an_uplink_that_reflects_frames_takes_addresses_away(machine: Machine, engine: str) -> None:
+    text = (EXAMPLES / "surprise-reflected.yaml").read_text()
+    text = text.replace("br0: {", f"br0: {{engine: {engine}, ", 1)
+    machine.linkspan("up", machine.file(text.replace("lan: {", f"lan: {{engine: {engine}, ", 1)))
+
+    def port_of_veth0() -> str:
+        lab = json.loads(machine.linkspan("show", "surprise-reflected", "--json").stdout)
+        (mac,) = (
+            each["mac"]
+            for node in lab["nodes"]
+            for each in node["interfaces"]
+            if each["name"] == "veth0"
+        )
+        (bridge,) = (each for each in lab["bridges"] if each["name"] == "br0")
+        ports = {entry["mac"]: entry["port"] for entry in bridge["fdb"]}
+        return str(ports.get(mac, ""))
+
+    def moves(to: str, *command: str) -> bool:
+        machine.linkspan("exec", "surprise-reflected/host", "--", *command, status=None)
+        return port_of_veth0() == to
+
+    broadcast = ("arping", "-c1", "-I", "veth0", "192.168.57.99")
+    # Not to be preceded by a broadcast, whose answer would be dropped by br0: it comes from where
+    # br0 believes that it is to go to.
+    unicast = ("ping", "-c1", "-W1", "-I", "veth0", "192.168.57.1")
+    gateway = machine.linkspan("exec", "surprise-reflected/gateway", "ip", "-j", "link", "show")
+    (mac,) = (each["address"] for each in json.loads(gateway.stdout) if each["ifname"] == "eth0")
+    known = ("ip", "neighbour", "replace", "192.168.57.1", "lladdr", mac, "dev", "veth0")
+    machine.linkspan("exec", "surprise-reflected/host", "--", *known)
+    wait_until(lambda: moves("eth0", *broadcast))
+    wait_until(lambda: moves("host.veth0", *unicast))
+    wait_until(lambda: moves("eth0", *broadcast))
+    machine.linkspan("down", "surprise-reflected")
 
 
 @pytest.mark.parametrize("engine", ["kernel", "user"])

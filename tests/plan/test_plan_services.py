@@ -103,6 +103,18 @@ def test_another_range_has_clients_ask_anew_and_another_lease_time_does_not() ->
     assert services(LAB.replace("600", "700"))["dhcpcd web eth0"] == before
 
 
+def test_a_network_that_leads_nowhere_is_told_of_no_router() -> None:
+    def lines(forward: str) -> list[str]:
+        text = LAB.replace(", gateway: none", "").replace("mtu: 1400", f"mtu: 1400\n    {forward}")
+        return services(text)["dnsmasq host br0"].text.splitlines()
+
+    assert "dhcp-option=option:router" in lines("forward: none")
+    assert lines("forward: none")[-1] == "ra-param=br0,mtu:1400,600,0"
+    for forward in ("forward: nat", "stp: off"):
+        assert not any("option:router" in line for line in lines(forward))
+        assert lines(forward)[-1] == "ra-param=br0,mtu:1400,600,1800"
+
+
 def test_a_bridge_may_have_fixed_leases_and_nothing_else() -> None:
     text = LAB.replace("range: 10.0.0.2-10.0.0.9, ", "")
     lines = services(text)["dnsmasq host br0"].text.splitlines()

@@ -10,8 +10,8 @@ dnsmasq is told not to probe (`no-ping`): that takes three seconds for each addr
 with a fixed lease gets that and nothing else.
 
 IPv6. The network is advertised for stateless configuration (RFC 4862), with a range or a block of
-addresses given out by DHCPv6 beside it. With `gateway: none` the bridge says that it is no default
-router.
+addresses given out by DHCPv6 beside it. With `gateway: none`, and in a network that leads nowhere
+(`forward: none`), the bridge says that it is no default router.
 
 Where files are (leases, configuration) and who dnsmasq runs as is said on its command line.
 Source: dnsmasq(8).
@@ -24,6 +24,7 @@ from ipaddress import IPv4Address
 from typing import Final
 
 from linkspan.model.dhcp import NONE, Dhcp, Dns
+from linkspan.model.network import Forward
 from linkspan.model.offers import (
     dynamic,
     fixed_addresses,
@@ -82,12 +83,13 @@ def _dhcp(topology: Topology, name: str, bridge: Bridge, dhcp: Dhcp) -> Iterator
         yield ",".join([f"dhcp-host={port.mac}", *named, node])
     for station, fixed in dhcp.stations.items():
         yield f"dhcp-host={fixed.mac},{fixed.address},{station}"
-    if dhcp.gateway is not None:
-        yield "dhcp-option=option:router" + ("" if dhcp.gateway == NONE else f",{dhcp.gateway}")
+    gateway = dhcp.gateway or (NONE if bridge.forward is Forward.NONE else None)
+    if gateway is not None:
+        yield "dhcp-option=option:router" + ("" if gateway == NONE else f",{gateway}")
     mtu = dhcp.mtu or bridge.mtu
     if mtu != USUAL_MTU:
         yield f"dhcp-option=option:mtu,{mtu}"
     if offers:
         yield "enable-ra"
-        lifetime = 0 if dhcp.gateway == NONE else ROUTER_LIFETIME
+        lifetime = 0 if gateway == NONE else ROUTER_LIFETIME
         yield f"ra-param={name},mtu:{mtu},{ROUTER_INTERVAL},{lifetime}"
