@@ -148,6 +148,16 @@ def test_times_are_hundredths_and_never_fall_to_nothing() -> None:
     assert options_of(Bridge(ageing_time=0.0)) == {"ageing_time": 0.0}
 
 
+def test_a_provider_bridge_has_a_group_address_of_its_own() -> None:
+    """As the kernel gives it one by itself (recalculate_group_addr, net/bridge/br_vlan.c)."""
+    provider = {"vlan_filtering": True, "vlan_protocol": "802.1ad"}
+    there = {"group_address": "01:80:c2:00:00:08"}
+    assert sparse(OptionScope.BRIDGE, provider | there) == provider
+    assert sparse(OptionScope.BRIDGE, there) == there
+    elsewhere = provider | {"group_address": "01:80:c2:00:00:0e"}
+    assert sparse(OptionScope.BRIDGE, elsewhere) == elsewhere
+
+
 def test_bits_share_one_attribute_and_touch_no_other_bit() -> None:
     wanted: Sparse = {"no_linklocal_learn": True, "mst_enabled": False}
     assert to_kernel(BRIDGE, wanted) == [("IFLA_BR_MULTI_BOOLOPT", {"optval": 1, "optmask": 5})]

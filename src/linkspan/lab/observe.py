@@ -60,7 +60,8 @@ def observe(place: Place) -> LabSnapshot:
         status = init.call("status")
         every = [HOST, *(name for name in topology.nodes if name != HOST)]
         nodes = [name for name in every if not topology.is_machine(name)]
-        found = with_foreign_holders(_read(place, init, nodes, with_own=nodes != every))
+        found, tunnels = _read(place, init, topology, nodes, with_own=nodes != every)
+    found = with_foreign_holders(found)
     networks = read_networks(place, topology, status["services"])
     bridges = []
     for name, bridge in topology.bridges.items():
@@ -84,7 +85,6 @@ def observe(place: Place) -> LabSnapshot:
     if nodes != every:
         with holder.connect(place.folder) as init:
             machines = read_machines(place.folder, init, topology, bridges, _taps(found))
-    tunnels = wireguards(place.folder, topology, time.time())
     return LabSnapshot(
         name=place.name,
         scope=topology.scope.value,
@@ -123,12 +123,14 @@ def _taps(namespaces: Mapping[str, NamespaceSnapshot]) -> dict[str, Counters]:
 
 
 def _read(
-    place: Place, init: Client, nodes: Sequence[str], with_own: bool
-) -> dict[str, NamespaceSnapshot]:
-    """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's."""
+    place: Place, init: Client, topology: Topology, nodes: Sequence[str], with_own: bool
+) -> tuple[dict[str, NamespaceSnapshot], dict[tuple[str, str], WireguardSnapshot]]:
+    """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's; and
+    what WireGuard interfaces say of themselves.
+    """
     _, lab = init.call_for_descriptors("fetch", name="lab")
 
-    def read() -> dict[str, NamespaceSnapshot]:
+    def read() -> tuple[dict[str, NamespaceSnapshot], dict[tuple[str, str], WireguardSnapshot]]:
         site = Site(place.name, place.folder, init, scope_of(place.folder))
         try:
             site.find_networks(nodes)
@@ -136,7 +138,7 @@ def _read(
             if with_own:
                 with Dumps() as dumps:
                     found[_OWN] = read_namespace(dumps)
-            return found
+            return found, wireguards(site, topology, time.time())
         finally:
             site.close()
 

@@ -28,7 +28,7 @@ from linkspan.services.container_requirements import require_containers
 from linkspan.services.nftables import require_nftables
 from linkspan.services.programs import require_programs
 from linkspan.services.requirements import require_machines
-from linkspan.services.wireguard import find_program
+from linkspan.services.wireguard import require_wireguard
 
 _IP_FREEBIND, _IPV6_FREEBIND, _SOL_IPV6 = 15, 78, 41
 """include/uapi/linux/in.h and in6.h."""
@@ -43,7 +43,7 @@ def require(place: Place, topology: Topology, wanted: State) -> State:
     """
     require_programs(wanted)
     if any(isinstance(key, WireguardKey) for key in wanted):
-        find_program()
+        require_wireguard()
     if any(isinstance(key, RulesKey) for key in wanted):
         require_nftables()
     require_machines(topology)

@@ -42,6 +42,7 @@ from linkspan.plan.difference import plan
 from linkspan.plan.machines import left_off
 from linkspan.sandbox.namespaces import close_all
 from linkspan.sandbox.worker import run_inside
+from linkspan.services import wireguard_kernel
 
 Plan = tuple[Change, ...]
 
@@ -170,6 +171,7 @@ def _remove_half_made(site: Site, states: Sequence[State]) -> None:
     nodes, names = site.nodes(), names_of_ends(site, states)
     for state in states:
         remove_half_made(site, nodes, state, names)
+        wireguard_kernel.remove_half_made(site, nodes, state)
 
 
 def transaction(

@@ -96,7 +96,11 @@ class BridgeOptions(Value, frozen=True, kw_only=True):
     ] = 0
     group_address: Annotated[
         GroupAddressText,
-        row("IFLA_BR_GROUP_ADDR", "Where the bridge sends its spanning tree's messages."),
+        row(
+            "IFLA_BR_GROUP_ADDR",
+            "Where the bridge sends its spanning tree's messages; as a provider bridge "
+            "(vlan-filtering with 802.1ad) that says nothing else, 01:80:c2:00:00:08.",
+        ),
     ] = "01:80:c2:00:00:00"
     no_linklocal_learn: Annotated[
         bool,

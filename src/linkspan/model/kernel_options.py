@@ -44,6 +44,10 @@ _CODES: Final[dict[enum.Enum, tuple[int, ...]]] = {
 """The kernel's number for a choice, and others that mean the same: a spanning tree that a program
 of the host runs for the bridge (BR_USER_STP), a router that was heard (MDB_RTR_TYPE_TEMP)."""
 
+PROVIDER_GROUP: Final = "01:80:c2:00:00:08"
+"""What a provider bridge has for its group address unless told otherwise (recalculate_group_addr,
+net/bridge/br_vlan.c)."""
+
 _COST_OF_SPEED: Final = {10: 100, 100: 19, 1000: 5, 2500: 4, 5000: 3, 10_000: 2}
 """By Mb/s (port_cost, net/bridge/br_if.c; Linux 6.0 and later)."""
 
@@ -62,6 +66,9 @@ def sparse(scope: OptionScope, values: Mapping[str, Any]) -> Sparse:
         plain = _canonical(option, value.value if isinstance(value, enum.Enum) else value)
         if plain != option.default:
             found[name] = plain
+    is_provider = found.get("vlan_protocol") == VlanProtocol.PROVIDER.value
+    if is_provider and found.get("vlan_filtering") and found.get("group_address") == PROVIDER_GROUP:
+        del found["group_address"]
     return found
 
 

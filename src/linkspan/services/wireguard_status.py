@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
+from linkspan.engine.site import Site
 from linkspan.model.snapshot import WireguardPeerSnapshot, WireguardSnapshot
 from linkspan.model.state import WireguardKey
 from linkspan.model.topology import Topology
-from linkspan.services.wireguard import look
+from linkspan.services import wireguard_go, wireguard_kernel
 from linkspan.services.wireguard_api import DeviceStatus, PeerStatus
 
 
 def wireguards(
-    folder: Path, topology: Topology, now: float
+    site: Site, topology: Topology, now: float
 ) -> dict[tuple[str, str], WireguardSnapshot]:
     """By node and interface; one that does not answer is left out. `now` is in seconds since
-    1970-01-01 UTC.
+    1970-01-01 UTC. Raises Refusal.
     """
     found: dict[tuple[str, str], WireguardSnapshot] = {}
     for _, link in topology.wireguards():
-        status = look(folder, WireguardKey(link.node, link.name))
+        key = WireguardKey(link.node, link.name)
+        if wireguard_kernel.is_there(site, key):
+            status = wireguard_kernel.look(site, key)
+        else:
+            status = wireguard_go.look(site.folder, key)
         if status is not None:
             found[link.node, link.name] = snapshot(status, link.public_key or "", now)
     return found

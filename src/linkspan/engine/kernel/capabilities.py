@@ -1,17 +1,13 @@
 """What this kernel can do, found out by trying it.
 
-A kernel says nowhere what it was built with. Some of what it lacks it refuses, much of it it takes
-without a word and forgets (the attributes that br_changelink reads only under an #ifdef). So a
-forked process goes into a network namespace that nobody else has, makes a bridge with one port
-there, sets what is asked for and reads it back. The namespace ends with the process.
-
-Without the privilege to make a network namespace the process makes a user namespace first, as a
-lab of an ordinary user does. Answers are kept as long as this process lives.
+Some of what a kernel lacks it refuses, much of it it takes without a word and forgets (the
+attributes that br_changelink reads only under an #ifdef). So a bridge with one port is made in a
+namespace of its own (`trial`), what is asked for is set there and read back. Answers are kept as
+long as this process lives.
 """
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
@@ -27,13 +23,13 @@ from linkspan.engine.kernel.messages import (
     set_bridge,
     set_port,
 )
+from linkspan.engine.kernel.trial import in_new_namespace
 from linkspan.engine.kernel.vxlan import add_vxlan
 from linkspan.engine.netlink import Netlink, Request
 from linkspan.errors import Refusal
 from linkspan.model.kernel_options import reported, sparse
 from linkspan.model.options import BY_NAME, Option, OptionScope, Plain
 from linkspan.model.state import Vxlan
-from linkspan.sandbox.syscalls import CLONE_NEWNET, CLONE_NEWUSER, unshare
 from linkspan.wire.vxlan import PORT
 
 _BRIDGE, _PORT, _FAR = "br0", "port0", "far0"
@@ -108,42 +104,20 @@ class _Answer(msgspec.Struct, frozen=True):
 
 @cache
 def _try(wanted: _Wanted, has_tunnel: bool = False) -> _Answer:
-    near, far = os.pipe()
-    child = os.fork()
-    if child == 0:
-        with contextlib.suppress(BaseException):
-            os.write(far, msgspec.json.encode(_answer_of_a_new_namespace(wanted, has_tunnel)))
-        os._exit(0)
-    os.close(far)
-    with os.fdopen(near, "rb") as pipe:
-        said = pipe.read()
-    os.waitpid(child, 0)
-    return msgspec.json.decode(said, type=_Answer) if said else _Answer("the trial broke off")
-
-
-def _answer_of_a_new_namespace(wanted: _Wanted, has_tunnel: bool) -> _Answer:
     try:
-        _unshare_network()
-    except OSError as error:
-        return _Answer(f"no network namespace can be made: {error.strerror}")
-    try:
-        with Netlink() as netlink:
-            try:
-                _make(netlink)
-                if has_tunnel:
-                    netlink.run([add_vxlan(_TUNNEL, _ANY_TUNNEL, None)])
-            except Refusal as refusal:
-                return _Answer(str(refusal))
-            return _Answer(lacks=tuple(_lacks(netlink, wanted)) if wanted else ())
-    except OSError as error:
-        return _Answer(f"rtnetlink does not answer: {error.strerror}")
+        said = in_new_namespace(
+            lambda netlink: msgspec.json.encode(_answer(netlink, wanted, has_tunnel))
+        )
+    except Refusal as refusal:
+        return _Answer(str(refusal))
+    return msgspec.json.decode(said, type=_Answer)
 
 
-def _unshare_network() -> None:
-    try:
-        unshare(CLONE_NEWNET)
-    except PermissionError:
-        unshare(CLONE_NEWUSER | CLONE_NEWNET)
+def _answer(netlink: Netlink, wanted: _Wanted, has_tunnel: bool) -> _Answer:
+    _make(netlink)
+    if has_tunnel:
+        netlink.run([add_vxlan(_TUNNEL, _ANY_TUNNEL, None)])
+    return _Answer(lacks=tuple(_lacks(netlink, wanted)) if wanted else ())
 
 
 def _make(netlink: Netlink) -> None:
