@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Final
 
 from linkspan.lab.down import down
 from linkspan.lab.find import find_running
@@ -12,6 +14,10 @@ from linkspan.lab.observe import observe
 from linkspan.lab.probe import ping
 from linkspan.lab.up import preview, up
 from linkspan.model.snapshot import LabSnapshot
+
+
+PATIENCE: Final = 60.0
+"""Seconds after which a test gives up; never a measure."""
 
 
 class Lab:
@@ -32,8 +38,13 @@ class Lab:
         """As `linkspan show`."""
         return observe(find_running(None))
 
-    def reached(self) -> set[tuple[str, str]]:
-        """Addresses that answer, by who asks."""
+    def wait_for_reach(self, *wanted: tuple[str, str]) -> None:
+        """Until these have reached these addresses."""
+        deadline = time.monotonic() + PATIENCE
+        while missing := set(wanted) - self._reached():
+            assert time.monotonic() < deadline, missing
+
+    def _reached(self) -> set[tuple[str, str]]:
         found = ping(find_running(None), 5.0)
         return {(reach.source, reach.address) for reach in found if reach.result == "reached"}
 

@@ -25,7 +25,7 @@ def test_options_of_vlan_filtering_are_set_read_and_changed(tmp_path: Path) -> N
     found = link[0]["linkinfo"]["info_data"]
     assert (found["vlan_filtering"], found["vlan_default_pvid"]) == (1, 7)
     assert (found["vlan_protocol"], found["vlan_stats_enabled"]) == ("802.1ad", 1)
-    assert {("a", "10.0.0.2"), ("b", "10.0.0.1")} <= lab.reached()
+    lab.wait_for_reach(("a", "10.0.0.2"), ("b", "10.0.0.1"))
 
     lab.change(LAB.format(options=SECOND))
     said = json.loads(lab.run("host", "bridge", "-j", "vlan", "show"))

@@ -28,7 +28,7 @@ def test_the_kernels_module_carries_the_tunnel(tmp_path: Path) -> None:
     lab = Lab(tmp_path, HOSTS.format(more=""))
     link = json.loads(lab.run("h1", "ip", "-j", "-d", "link", "show", "wg0"))
     assert link[0]["linkinfo"]["info_kind"] == "wireguard"
-    assert {("h1", "192.168.2.2"), ("h2", "192.168.2.1")} <= lab.reached()
+    lab.wait_for_reach(("h1", "192.168.2.2"), ("h2", "192.168.2.1"))
 
     lab.change(HOSTS.format(more=CHANGED))
     said = lab.run("h1", "wg", "show", "wg0", "dump").splitlines()[1]

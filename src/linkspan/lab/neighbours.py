@@ -9,7 +9,7 @@ import socket
 import time
 
 from linkspan.engine.netlink import Netlink
-from linkspan.types import Mac, parse_mac
+from linkspan.types import NO_MAC, Mac, parse_mac
 from linkspan.wire.formats import BadFormat
 from linkspan.wire.probe import parse_resolved, resolve_request
 
@@ -29,11 +29,13 @@ def answers_arp(address: str, timeout: float) -> bool | None:
 
 
 def _own_networks() -> list[tuple[str, Mac, ipaddress.IPv4Interface]]:
+    """Those of interfaces with a MAC: there are no neighbours to ask in a tunnel of layer 3."""
     with Netlink() as netlink:
         found = netlink.addresses()
         return [
             (interface.name, parse_mac(interface.mac), own)
             for interface in netlink.interfaces()
+            if parse_mac(interface.mac) != NO_MAC
             for text in found.get(interface.index, [])
             if isinstance(own := ipaddress.ip_interface(text), ipaddress.IPv4Interface)
         ]
