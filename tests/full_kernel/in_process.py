@@ -15,7 +15,6 @@ from linkspan.lab.probe import ping
 from linkspan.lab.up import preview, up
 from linkspan.model.snapshot import LabSnapshot
 
-
 PATIENCE: Final = 60.0
 """Seconds after which a test gives up; never a measure."""
 
