@@ -17,7 +17,7 @@ from pyroute2.netlink.rtnl.ndmsg import ndmsg
 from linkspan.bridge.fdb import EntryKind
 from linkspan.bridge.port import PortState
 from linkspan.engine.kernel.codec import message_of
-from linkspan.engine.netlink import ACK, CREATE_OR_REPLACE, Request
+from linkspan.engine.netlink import CREATE_OR_REPLACE, Request
 from linkspan.types import Mac, format_mac
 
 _NEWLINK, _NEWNEIGH, _DELNEIGH, _GETNEIGH = 16, 28, 29, 30
@@ -72,7 +72,7 @@ def _change_port(purpose: str, name: str, attribute: str, value: int | None) -> 
 
 def _change(purpose: str, name: str, info: Mapping[str, object]) -> Request:
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    return Request(purpose, message_of(ifinfmsg, _NEWLINK, ACK, {}, attributes))
+    return Request(purpose, message_of(ifinfmsg, _NEWLINK, 0, {}, attributes))
 
 
 def put_entry(index: int, is_bridge: bool, mac: Mac, kind: EntryKind) -> Request:
@@ -98,7 +98,7 @@ def _place(is_bridge: bool) -> int:
 
 def _entry(number: int, flags: int, fields: dict[str, int], mac: Mac) -> Request:
     attributes = [("NDA_LLADDR", format_mac(mac))]
-    message = message_of(ndmsg, number, ACK | flags, fields, attributes)
+    message = message_of(ndmsg, number, flags, fields, attributes)
     return Request(f"change the entry of {format_mac(mac)}", message)
 
 

@@ -74,8 +74,8 @@ def test_descriptors_are_held_given_out_and_dropped(init: Client) -> None:
 
 def test_one_descriptor_of_each_of_several_is_given_out_in_one_answer(init: Client) -> None:
     pipes = [os.pipe() for _ in range(3)]
-    for number, pipe in enumerate(pipes):
-        init.give("hold", pipe, name=f"pipe{number}")
+    held = [end for pipe in pipes for end in pipe]
+    init.call("hold-each", held, names=["pipe0", "pipe1", "pipe2"])
     names = ["pipe2", "pipe0"]
     _, given = init.call_for_descriptors("fetch-each", names=names, place=0)
     for (_, write), found, word in zip([pipes[2], pipes[0]], given, [b"two", b"nil"], strict=True):
@@ -84,6 +84,8 @@ def test_one_descriptor_of_each_of_several_is_given_out_in_one_answer(init: Clie
         os.close(found)
     for end in [end for pipe in pipes for end in pipe]:
         os.close(end)
+    with pytest.raises(Refusal, match="1 descriptors can't be shared by 2"):
+        init.call("hold-each", [0], names=["a", "b"])
     with pytest.raises(Refusal, match="pipe7"):
         init.call("fetch-each", names=["pipe0", "pipe7"], place=0)
 

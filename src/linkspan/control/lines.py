@@ -15,7 +15,6 @@ from __future__ import annotations
 import json
 import os
 import socket
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -33,10 +32,6 @@ _DESCRIPTORS = 250
 
 _UNCLAIMED_DESCRIPTORS = 4096
 """Descriptors that may wait for the line they belong to."""
-
-_UNREAD_ANSWERS: Final = 64
-"""Requests that a client sends ahead of their answers. The kernel counts descriptors that are on
-their way against the limit on open files (`too_many_unix_fds`, net/core/scm.c)."""
 
 Value = dict[str, Any]
 Handler = Callable[["Connection", Value, list[int]], Value]
@@ -199,8 +194,6 @@ class Client:
         """
         self.path = path
         self._received = bytearray()
-        self._unread: deque[str] = deque()
-        """Requests, in order, whose answers have not been looked at yet."""
         self._sock = connected or connect(path, timeout)
         self._sock.settimeout(timeout)
 
@@ -224,27 +217,8 @@ class Client:
         self, op: str, descriptors: Sequence[int] = (), **fields: Any
     ) -> tuple[Value, list[int]]:
         """As `call`, and return the descriptors that came with the answer; the caller owns them."""
-        self.catch_up()
         self._send(op, descriptors, fields)
         return self._answer(op)
-
-    def give(self, op: str, descriptors: Sequence[int], **fields: Any) -> None:
-        """As `call`, without waiting for the answer: the next `call` or `catch_up` looks at it, and
-        raises if it was no. A line that comes with descriptors is never received together with
-        another one, so there have to be some."""
-        if len(self._unread) >= _UNREAD_ANSWERS:
-            self._read_one()
-        self._send(op, descriptors, fields)
-        self._unread.append(op)
-
-    def catch_up(self) -> None:
-        """Wait for the answers of all that was given. Raises as `call`, for the first no."""
-        while self._unread:
-            self._read_one()
-
-    def _read_one(self) -> None:
-        _, given = self._answer(self._unread.popleft())
-        _close_all(given)
 
     def _send(self, op: str, descriptors: Sequence[int], fields: Value) -> None:
         line = json.dumps({"op": op, **fields}).encode() + b"\n"

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from linkspan.errors import Refusal
 from linkspan.plan.change import Change
+
+
+class Failed(Refusal):
+    """A change that could not be carried out, and why."""
+
+    def __init__(self, change: Change, why: object) -> None:
+        super().__init__(f"cannot {change.explain()}: {why}")
 
 
 class Engine(Protocol):

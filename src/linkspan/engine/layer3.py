@@ -11,7 +11,7 @@ import struct
 import time
 from typing import Final
 
-from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, REPLACE, Request
+from linkspan.engine.netlink import CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, REPLACE, Request
 from linkspan.engine.packed import Packed, attribute, nest, whole, words
 from linkspan.model.state import Address, Route, RouteKey, network_broadcast
 
@@ -102,7 +102,7 @@ def add_address(index: int, address: str, facts: Address) -> Request:
     bits = _IFA_F_NODAD if ":" in address else 0
     return Request(
         f"add the address {address}",
-        _address_message(_NEWADDR, ACK | CREATE_EXCLUSIVELY, index, address, facts, bits),
+        _address_message(_NEWADDR, CREATE_EXCLUSIVELY, index, address, facts, bits),
     )
 
 
@@ -112,7 +112,7 @@ def mark_checked(index: int, address: str, facts: Address) -> Request:
     """
     return Request(
         f"mark the address {address} as checked",
-        _address_message(_NEWADDR, ACK | REPLACE, index, address, facts, 0),
+        _address_message(_NEWADDR, REPLACE, index, address, facts, 0),
     )
 
 
@@ -120,7 +120,7 @@ def delete_address(index: int, address: str, facts: Address) -> Request:
     """Take an address from an interface."""
     return Request(
         f"delete the address {address}",
-        _address_message(_DELADDR, ACK, index, address, facts, 0),
+        _address_message(_DELADDR, 0, index, address, facts, 0),
         may_be_gone=True,
     )
 
@@ -168,19 +168,19 @@ def _seconds_left(until: float | None) -> int:
 
 def add_route(key: RouteKey, route: Route, index: int | None) -> Request:
     """Add a route; the kernel refuses when there is one with its destination and metric."""
-    message = _route_message(_NEWROUTE, ACK | CREATE_EXCLUSIVELY, key, route, index)
+    message = _route_message(_NEWROUTE, CREATE_EXCLUSIVELY, key, route, index)
     return Request(f"add the route {key.destination}", message)
 
 
 def replace_route(key: RouteKey, route: Route, index: int | None) -> Request:
     """Put a route in the place of the one with its destination and metric, in one step."""
-    message = _route_message(_NEWROUTE, ACK | CREATE_OR_REPLACE, key, route, index)
+    message = _route_message(_NEWROUTE, CREATE_OR_REPLACE, key, route, index)
     return Request(f"change the route {key.destination}", message)
 
 
 def delete_route(key: RouteKey, route: Route, index: int | None) -> Request:
     """Delete a route."""
-    message = _route_message(_DELROUTE, ACK, key, route, index)
+    message = _route_message(_DELROUTE, 0, key, route, index)
     return Request(f"delete the route {key.destination}", message, may_be_gone=True)
 
 

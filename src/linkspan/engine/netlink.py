@@ -39,7 +39,7 @@ from linkspan.errors import Refusal
 from linkspan.types import format_mac
 
 _DUMP = 0x300
-ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, REPLACE = 0x4, 0x600, 0x500, 0x100
+_ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, REPLACE = 0x4, 0x600, 0x500, 0x100
 _ERROR, _DONE = 2, 3
 _GONE: Final = (errno.ESRCH, errno.ENOENT, errno.ENODEV, errno.EADDRNOTAVAIL)
 NEWLINK, _DELLINK, _GETLINK = 16, 17, 18
@@ -88,7 +88,7 @@ class Interface:
 def add_veth(name: str, peer: str, peer_network: int, mac: str) -> Request:
     """A veth pair: `name` here, `peer` with that MAC in the namespace of the descriptor."""
     far = veth_peer(words(IFLA_IFNAME, peer), hardware(mac), whole(IFLA_NET_NS_FD, peer_network))
-    message = link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, words(IFLA_IFNAME, name), far)
+    message = link_message(NEWLINK, CREATE_EXCLUSIVELY, words(IFLA_IFNAME, name), far)
     return Request(f"make the veth pair {name} - {peer}", message)
 
 
@@ -116,27 +116,27 @@ def set_link(
         parts.append(whole(_IFLA_TXQLEN, queue))
     if group is not None:
         parts.append(whole(_IFLA_GROUP, group))
-    return Request(f"set up {name}", link_message(NEWLINK, ACK, *parts, up=up))
+    return Request(f"set up {name}", link_message(NEWLINK, 0, *parts, up=up))
 
 
 def without_ipv6_address(name: str) -> Request:
     """Keep the kernel from giving an interface a link-local address (a port has none)."""
     mode = attribute(_IFLA_INET6_ADDR_GEN_MODE, bytes([_IN6_ADDR_GEN_MODE_NONE]))
     family = nest(_IFLA_AF_SPEC, nest(socket.AF_INET6, mode))
-    message = link_message(NEWLINK, ACK, words(IFLA_IFNAME, name), family)
+    message = link_message(NEWLINK, 0, words(IFLA_IFNAME, name), family)
     return Request(f"set the address mode of {name}", message)
 
 
 def delete_link(name: str) -> Request:
     """Delete an interface of this namespace."""
-    return Request(f"delete {name}", link_message(_DELLINK, ACK, words(IFLA_IFNAME, name)))
+    return Request(f"delete {name}", link_message(_DELLINK, 0, words(IFLA_IFNAME, name)))
 
 
 def delete_group(group: int) -> Request:
     """Delete all interfaces of this namespace that are in a group: the kernel waits once for all of
     them and not once for each (`rtnl_group_dellink`, net/core/rtnetlink.c).
     """
-    message = link_message(_DELLINK, ACK, whole(_IFLA_GROUP, group))
+    message = link_message(_DELLINK, 0, whole(_IFLA_GROUP, group))
     return Request(f"delete the group {group:#x}", message)
 
 
@@ -165,33 +165,49 @@ class Netlink:
         those behind it some may have been carried out.
         """
         for start in range(0, len(requests), _BATCH_REQUESTS):
-            self._carry_out(requests[start : start + _BATCH_REQUESTS])
+            for refusal in self._carry_out(requests[start : start + _BATCH_REQUESTS]):
+                if refusal is not None:
+                    raise refusal
 
-    def _encode(self, message: Any) -> bytes:
+    def attempt(self, requests: Sequence[Request]) -> list[Refusal | None]:
+        """Carry out requests in order, also those behind one that the kernel refuses; for each of
+        them, the refusal.
+        """
+        return [
+            refusal
+            for start in range(0, len(requests), _BATCH_REQUESTS)
+            for refusal in self._carry_out(requests[start : start + _BATCH_REQUESTS])
+        ]
+
+    def _encode(self, message: Any, flags: int = 0) -> bytes:
+        """`message` as bytes, with these flags beside its own."""
         self._sequence += 1
         if isinstance(message, Packed):
-            return message.encode(self._sequence)
+            return message.encode(self._sequence, flags)
         message["header"]["sequence_number"] = self._sequence
+        message["header"]["flags"] |= flags
         message.encode()
         return bytes(message.data)
 
-    def _carry_out(self, batch: Sequence[Request]) -> None:
-        data = b""
-        waiting: dict[int, Request] = {}
-        for request in batch:
-            data += self._encode(request.message)
-            waiting[self._sequence] = request
-        self._sock.send(data)
-        refusals: list[str] = []
-        while waiting:
+    def _carry_out(self, batch: Sequence[Request]) -> list[Refusal | None]:
+        """A batch in one system call. The last request alone is acknowledged; what the kernel
+        refuses it says in any case, and before that (`netlink_rcv_skb`, net/netlink/af_netlink.c).
+        """
+        first, last = self._sequence + 1, self._sequence + len(batch)
+        data = [self._encode(request.message) for request in batch[:-1]]
+        self._sock.send(b"".join([*data, self._encode(batch[-1].message, _ACK)]))
+        refusals: list[Refusal | None] = [None] * len(batch)
+        while True:
             for number, sequence, body in self._messages():
-                if number == _ERROR and sequence in waiting:
-                    request = waiting.pop(sequence)
-                    is_gone = request.may_be_gone and -_CODE.unpack_from(body)[0] in _GONE
-                    if not is_gone and (why := _refusal(body)):
-                        refusals.append(f"the kernel refuses to {request.purpose}: {why}")
-        if refusals:
-            raise Refusal(refusals[0])
+                if number != _ERROR or not first <= sequence <= last:
+                    continue
+                request = batch[sequence - first]
+                is_gone = request.may_be_gone and -_CODE.unpack_from(body)[0] in _GONE
+                if not is_gone and (why := _refusal(body)):
+                    text = f"the kernel refuses to {request.purpose}: {why}"
+                    refusals[sequence - first] = Refusal(text)
+                if sequence == last:
+                    return refusals
 
     def _messages(self) -> Iterator[tuple[int, int, bytes]]:
         received = self._sock.recv(_ANSWER_BYTES)

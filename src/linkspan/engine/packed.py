@@ -39,10 +39,10 @@ class Packed:
     flags: int
     body: bytes
 
-    def encode(self, sequence: int) -> bytes:
-        """The whole message."""
-        length = HEADER.size + len(self.body)
-        return HEADER.pack(length, self.number, REQUEST | self.flags, sequence, 0) + self.body
+    def encode(self, sequence: int, flags: int = 0) -> bytes:
+        """The whole message, with these flags beside its own."""
+        length, flags = HEADER.size + len(self.body), REQUEST | self.flags | flags
+        return HEADER.pack(length, self.number, flags, sequence, 0) + self.body
 
 
 def attribute(number: int, data: bytes) -> bytes:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from linkspan.engine.base import Failed
 from linkspan.engine.layer3 import (
     add_address,
     add_route,
@@ -22,7 +24,7 @@ from linkspan.engine.layer3 import (
 )
 from linkspan.engine.netlink import Request, set_link
 from linkspan.engine.site import Site
-from linkspan.errors import Bug
+from linkspan.errors import Bug, Refusal
 from linkspan.model.state import (
     Address,
     AddressKey,
@@ -34,7 +36,9 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Scope
 from linkspan.plan.change import Change
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, make_node, node_key
+from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, node_key
+from linkspan.sandbox.nodes import Recipe, make_nodes
+from linkspan.sandbox.state import HOSTS, NODE_FILES
 
 
 class Stack:
@@ -52,32 +56,78 @@ class Stack:
             case Change(key=NodeKey(node=node), after=None):
                 self._remove_node(node)
             case Change(key=NodeKey(node=node)):
-                self._add_node(node)
-            case Change(key=AddressKey() as key):
-                self._address(key, change)
+                self._make_nodes([node])
+            case Change(key=AddressKey() as key, before=Address()):
+                with inside(self._site.network(key.node)), _promoting(key.interface):
+                    self.configure([change])
             case Change(key=UpKey() as key, after=Up(up=False)):
                 with inside(self._site.network(key.node)), _keeping_addresses(key.interface):
                     self._site.netlink(key.node).run([set_link(key.interface, up=False)])
-            case Change(key=UpKey() as key, after=Up(up=True)):
-                self._site.netlink(key.node).run([set_link(key.interface, up=True)])
             case Change(key=UpKey(), after=None):
                 pass  # an interface that is nobody's concern any more stays as it is
-            case Change(key=RouteKey() as key):
-                self._route(key, change)
             case _:
-                raise Bug(f"no stack can {change.explain()}")
+                self.configure([change])
 
-    def settle(self) -> None:
-        """All nodes that were made are held by the lab's init process. Raises Refusal."""
-        self._site.init.catch_up()
+    def add_nodes(self, changes: Sequence[Change]) -> None:
+        """Make nodes, side by side. Raises Failed for the first that can't be made."""
+        nodes = [change.key.node for change in changes if isinstance(change.key, NodeKey)]
+        try:
+            self._make_nodes(nodes)
+        except OSError as error:
+            if len(changes) == 1:
+                raise Failed(changes[0], error) from None
+            for change in changes:  # none was made; which one it is shows one by one
+                self.add_nodes([change])
 
-    def _add_node(self, node: str) -> None:
-        descriptors = make_node(node, self._site.folder / "etc", self._site.folder / "nodes" / node)
-        self._site.init.give("hold", descriptors, name=node_key(node))
-        network = descriptors.pop(NODE_KINDS.index("net"))
-        close_all(descriptors)
-        self._site.add(node, network)
-        self._site.netlink(node).run([set_link("lo", up=True)])
+    def _make_nodes(self, nodes: Sequence[str]) -> None:
+        hosts, own = self._site.folder / HOSTS, self._site.folder / NODE_FILES
+        made = make_nodes(
+            [Recipe(node, {"/etc/hosts": hosts, "/etc/resolv.conf": own / node}) for node in nodes]
+        )
+        held = [each for descriptors in made.values() for each in descriptors]
+        names = [node_key(node) for node in made]
+        self._site.init.call("hold-each", held, names=names)
+        for node, descriptors in made.items():
+            network = descriptors.pop(NODE_KINDS.index("net"))
+            close_all(descriptors)
+            self._site.add(node, network)
+            self._site.netlink(node).run([set_link("lo", up=True)])
+
+    def configure(self, changes: Sequence[Change]) -> None:
+        """Addresses and routes that come, interfaces that are set up: a node's in one request, in
+        their order. Raises Failed for the first that the kernel refuses.
+        """
+        of_nodes: dict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            match change.key:
+                case AddressKey(node=node) | UpKey(node=node) | RouteKey(node=node):
+                    of_nodes[node].append(change)
+                case _:
+                    raise Bug(f"no stack can {change.explain()}")
+        for node, its in of_nodes.items():
+            self._configure(node, its)
+
+    def _configure(self, node: str, changes: Sequence[Change]) -> None:
+        netlink = self._site.netlink(node)
+        indices: dict[str, int] = {}
+
+        def index(interface: str) -> int:
+            if interface not in indices:
+                indices[interface] = netlink.index(interface)
+            return indices[interface]
+
+        requests: list[Request] = []
+        owners: list[Change] = []
+        for change in changes:
+            try:
+                asked = _requests(change, index)
+            except Refusal as error:
+                raise Failed(change, error) from None
+            requests += asked
+            owners += [change] * len(asked)
+        for change, refusal in zip(owners, netlink.attempt(requests), strict=True):
+            if refusal is not None:
+                raise Failed(change, refusal)
 
     def _remove_node(self, node: str) -> None:
         if node == HOST and self._site.scope is Scope.HOST:
@@ -86,35 +136,34 @@ class Stack:
         self._site.init.call("drop", names=[node_key(node)])
         self._site.forget(node)
 
-    def _address(self, key: AddressKey, change: Change) -> None:
-        netlink = self._site.netlink(key.node)
-        index = netlink.index(key.interface)
-        requests: list[Request] = []
-        if isinstance(change.after, Address):
-            requests.append(add_address(index, key.address, change.after))
-            if change.after.checked:
-                requests.append(mark_checked(index, key.address, change.after))
-        if isinstance(change.before, Address):
-            requests.insert(0, delete_address(index, key.address, change.before))
-            with inside(self._site.network(key.node)), _promoting(key.interface):
-                netlink.run(requests)
-        else:
-            netlink.run(requests)
 
-    def _route(self, key: RouteKey, change: Change) -> None:
-        netlink = self._site.netlink(key.node)
-        match change.before, change.after:
-            case None, Route() as route:
-                netlink.run([add_route(key, route, self._index(key, route))])
-            case Route(), Route() as route:
-                netlink.run([replace_route(key, route, self._index(key, route))])
-            case Route() as route, None:
-                netlink.run([delete_route(key, route, self._index(key, route))])
+def _requests(change: Change, index: Callable[[str], int]) -> list[Request]:
+    """What a change of an address or a route, or an interface that is set up, asks of the kernel;
+    `index` gives the number of an interface of the node.
+    """
+    match change:
+        case Change(key=AddressKey() as key, before=before, after=after):
+            number, text = index(key.interface), key.address
+            requests = []
+            if isinstance(before, Address):
+                requests.append(delete_address(number, text, before))
+            if isinstance(after, Address):
+                requests.append(add_address(number, text, after))
+                if after.checked:
+                    requests.append(mark_checked(number, text, after))
+            return requests
+        case Change(key=UpKey() as key, after=Up(up=True)):
+            return [set_link(key.interface, up=True)]
+        case Change(key=RouteKey() as key, after=Route() as route):
+            ask = add_route if change.before is None else replace_route
+            return [ask(key, route, _way_out(route, index))]
+        case Change(key=RouteKey() as key, before=Route() as route):
+            return [delete_route(key, route, _way_out(route, index))]
+    return []
 
-    def _index(self, key: RouteKey, route: Route) -> int | None:
-        if route.interface is None:
-            return None
-        return self._site.netlink(key.node).index(route.interface)
+
+def _way_out(route: Route, index: Callable[[str], int]) -> int | None:
+    return None if route.interface is None else index(route.interface)
 
 
 def _promoting(interface: str) -> contextlib.AbstractContextManager[None]:

@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import Final
 
-from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request
+from linkspan.engine.netlink import CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request
 from linkspan.engine.packed import Packed, attribute, nest, short, whole, words
 
 _NEWQDISC, _DELQDISC, _NEWTFILTER, _DELTFILTER = 36, 37, 44, 45
@@ -42,13 +42,13 @@ def add_clsact(index: int) -> Request:
     """Give an interface the qdisc that holds programs; the kernel refuses when it has one."""
     header = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
     body = header + words(_TCA_KIND, "clsact")
-    return Request("add a clsact qdisc", Packed(_NEWQDISC, ACK | CREATE_EXCLUSIVELY, body))
+    return Request("add a clsact qdisc", Packed(_NEWQDISC, CREATE_EXCLUSIVELY, body))
 
 
 def delete_clsact(index: int) -> Request:
     """Take that qdisc away, with every program in it."""
     header = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
-    return Request("delete the clsact qdisc", Packed(_DELQDISC, ACK, header))
+    return Request("delete the clsact qdisc", Packed(_DELQDISC, 0, header))
 
 
 def put_program(index: int, program: int, name: str) -> Request:
@@ -66,14 +66,14 @@ def put_drop(index: int, name: str) -> Request:
 def _filter(index: int, name: str, *program: bytes) -> Request:
     options = (*program, words(_BPF_NAME, name), whole(_BPF_FLAGS, _DIRECT_ACTION))
     body = _place(index) + words(_TCA_KIND, "bpf") + nest(_TCA_OPTIONS, *options)
-    message = Packed(_NEWTFILTER, ACK | CREATE_OR_REPLACE, body)
+    message = Packed(_NEWTFILTER, CREATE_OR_REPLACE, body)
     return Request(f"attach the program {name}", message)
 
 
 def delete_program(index: int) -> Request:
     """Take our program away."""
     body = _place(index) + words(_TCA_KIND, "bpf")
-    return Request("detach our program", Packed(_DELTFILTER, ACK, body))
+    return Request("detach our program", Packed(_DELTFILTER, 0, body))
 
 
 def _place(index: int) -> bytes:

@@ -72,7 +72,7 @@ def make(
     records.keep_taken([*uplinks.taken, *uplinks.going])
     try:
         change = transaction(place, topology.scope, life, progress, uplinks.claimed, leave_off)
-        return change.make(uplinks.wanted)
+        return change.make(uplinks.wanted, topology)
     except BaseException:
         if records.journal() is None:  # what had been done was undone
             records.keep_taken(before)

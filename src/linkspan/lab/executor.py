@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from itertools import groupby
+from typing import Final, TypeAlias
 
-from linkspan.engine.base import Engine
+from linkspan.engine.base import Engine, Failed
 from linkspan.engine.kernel.engine import KernelEngine
 from linkspan.engine.kernel.guests import change_guest
 from linkspan.engine.machine_ends import MACHINE
@@ -18,6 +19,7 @@ from linkspan.lab.settings import Settings
 from linkspan.model.names import switch_side_names
 from linkspan.model.rules import PassKey, RulesKey
 from linkspan.model.state import (
+    AddressKey,
     Bridge,
     BridgeKey,
     CommandKey,
@@ -25,13 +27,16 @@ from linkspan.model.state import (
     GuestKey,
     MachineKey,
     MountKey,
+    NodeKey,
     Port,
     PortKey,
+    RouteKey,
     ServiceKey,
     SettingKey,
     Shaping,
     SocketKey,
     State,
+    Up,
     UpKey,
     Uplink,
     VethKey,
@@ -50,6 +55,10 @@ from linkspan.services.running import Services
 from linkspan.services.wireguard import Wireguards
 
 Progress: TypeAlias = Callable[[int, int, Change], None]
+Way: TypeAlias = Callable[[Sequence[Change]], None]
+
+_MOST_TOGETHER: Final = 64
+"""Changes that are carried out side by side: few enough for progress to be seen."""
 
 
 def names_of_ends(site: Site, states: Sequence[State]) -> dict[tuple[str, str], str]:
@@ -86,10 +95,8 @@ class Executor:
             if isinstance(key, PortKey) and isinstance(value, Port) and value.kind == MACHINE
         }
         places = {name: bridge.node for name, bridge in bridges.items()}
-        self._engines: dict[str, Engine] = {
-            "kernel": KernelEngine(site, places, names_of_ends(site, states), machines),
-            "user": UserEngine(site),
-        }
+        self._kernel = KernelEngine(site, places, names_of_ends(site, states), machines)
+        self._engines: dict[str, Engine] = {"kernel": self._kernel, "user": UserEngine(site)}
         self._machines = Machines(site)
         self._mounts = Mounts(site)
         self._commands = Commands(site)
@@ -100,26 +107,30 @@ class Executor:
     def run(
         self,
         changes: Sequence[Change],
-        note: Callable[[Change], None],
+        note: Callable[[Sequence[Change]], None],
         progress: Progress | None = None,
     ) -> None:
-        """Carry out changes in order; `note` is called before each.
+        """Carry out changes in order, those side by side that are alike; `note` is called with
+        each such group before it is carried out.
 
         Raises Refusal naming the one that failed.
         """
-        settled = True
-        for number, change in enumerate(changes):
+        settled, done = True, 0
+        for way, group in self._groups(changes):
             if progress is not None:
-                progress(number, len(changes), change)
-            note(change)
-            is_stack = RANKS[type(change.key)] > RANKS[EntryKey]
+                progress(done, len(changes), group[0])
+            note(group)
+            is_stack = RANKS[type(group[0].key)] > RANKS[EntryKey]
             try:
                 if is_stack and not settled:
                     self._settle()
                 settled = is_stack
-                self._carry_out(change)
+                way(group)
+            except Failed:
+                raise
             except (OSError, Refusal) as error:
-                raise Refusal(f"cannot {change.explain()}: {error}") from None
+                raise Failed(group[0], error) from None
+            done += len(group)
         self._settle()
         self._services.settle()
         self._machines.settle()
@@ -131,7 +142,6 @@ class Executor:
             engine.close()
 
     def _settle(self) -> None:
-        self._stack.settle()
         for engine in self._engines.values():
             engine.settle()
 
@@ -142,6 +152,36 @@ class Executor:
         elif self._left.get(key, engine) != engine:
             self._settle()
             self._left.clear()
+
+    def _groups(self, changes: Sequence[Change]) -> Iterator[tuple[Way, Sequence[Change]]]:
+        for way, run in groupby(changes, self._way):
+            rest = list(run)
+            most = 1 if way == self._alone else _MOST_TOGETHER
+            yield from ((way, rest[start : start + most]) for start in range(0, len(rest), most))
+
+    def _way(self, change: Change) -> Way:
+        """How a change is carried out: together with others like it, if many of them may come."""
+        match change:
+            case Change(key=NodeKey(), before=None):
+                return self._stack.add_nodes
+            case Change(key=PortKey(), before=None, after=Port(engine="kernel", kind="interface")):
+                return self._add_ports
+            case Change(key=UpKey(interface=name)) if self._bridges.get(name) == "user":
+                return self._alone
+            case Change(key=AddressKey() | RouteKey(), before=None) | Change(after=Up(up=True)):
+                return self._stack.configure
+            case _:
+                return self._alone
+
+    def _add_ports(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            if isinstance(change.key, PortKey):
+                self._hand_over(change.key, "kernel", change)
+        self._kernel.add_ports(changes)
+
+    def _alone(self, changes: Sequence[Change]) -> None:
+        for change in changes:
+            self._carry_out(change)
 
     def _carry_out(self, change: Change) -> None:
         match change.key, change.before or change.after:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from linkspan.model.topology import HOST, Topology
 from linkspan.plan.name_servers import domains
+from linkspan.sandbox.state import HOSTS, NODE_FILES
 
 MOST_SERVERS = 3
 """Name servers that a resolver takes from its file (MAXNS, resolv.conf(5))."""
@@ -16,14 +17,12 @@ _NO_SERVER = "# linkspan: no bridge of this node has a name server\n"
 
 
 def write_files(folder: Path, topology: Topology) -> None:
-    """Write the nodes' /etc/hosts and /etc/resolv.conf into a lab's folder. They are written in
-    place, since running nodes have them mounted.
+    """Write the nodes' /etc/hosts and /etc/resolv.conf into a lab's folder, by a process inside the
+    lab. They are written in place, since running nodes have them mounted.
     """
-    (folder / "etc/hosts").write_text(hosts(topology))
+    (folder / HOSTS).write_text(hosts(topology))
     for node in {HOST, *topology.nodes}:
-        own = folder / "nodes" / node
-        own.mkdir(parents=True, exist_ok=True)
-        (own / "resolv.conf").write_text(resolv_conf(topology, node))
+        (folder / NODE_FILES / node).write_text(resolv_conf(topology, node))
 
 
 def hosts(topology: Topology) -> str:

@@ -96,11 +96,12 @@ class Records:
         self._end_log()
         self._write(JOURNAL, journal)
 
-    def note(self, change: Change) -> None:
-        """Note an action that is about to be carried out."""
+    def note(self, changes: Sequence[Change]) -> None:
+        """Note actions that are about to be carried out."""
         if self._log is None:
             self._log = open(self._folder / JOURNAL_LOG, "ab", buffering=0)  # noqa: SIM115
-        self._log.write(f"{change.explain()}: {change.reason}\n".encode())
+        lines = [f"{change.explain()}: {change.reason}\n" for change in changes]
+        self._log.write("".join(lines).encode())
 
     def finish(self, topology: Topology, applied: State, engines: dict[str, str]) -> None:
         """A change was carried out: remember what the lab is now, and close the journal."""

@@ -30,12 +30,13 @@ from linkspan.engine.kernel.unfinished import remove_half_made
 from linkspan.engine.site import Site
 from linkspan.errors import Refusal
 from linkspan.lab.executor import Executor, Progress, names_of_ends
+from linkspan.lab.files import write_files
 from linkspan.lab.find import Place
 from linkspan.lab.life import Life
 from linkspan.lab.readings import read_state
 from linkspan.lab.records import Journal, Records
 from linkspan.model.state import State
-from linkspan.model.topology import Scope
+from linkspan.model.topology import Scope, Topology
 from linkspan.plan.change import Change
 from linkspan.plan.current import owned
 from linkspan.plan.difference import plan
@@ -70,13 +71,14 @@ class Transaction:
             lambda site: plan(desired, self._current(site, desired), Records(self.folder).applied())
         )
 
-    def make(self, desired: State) -> Plan:
-        """Make what there is what there should be; returns what was done.
+    def make(self, desired: State, topology: Topology | None = None) -> Plan:
+        """Make what there is what there should be; returns what was done. With a topology, the
+        files of its nodes are written as well.
 
         The journal stays open if something was done. Raises Refusal when the kernel said no:
         everything is then as it was before, or the message says what is not.
         """
-        return self._inside(lambda site: self._make(site, desired))
+        return self._inside(lambda site: self._make(site, desired, topology))
 
     def _inside(self, work: Callable[[Site], Plan]) -> Plan:
         _, namespaces = self.init.call_for_descriptors("fetch", name="lab")
@@ -92,8 +94,10 @@ class Transaction:
         finally:
             site.close()
 
-    def _make(self, site: Site, desired: State) -> Plan:
+    def _make(self, site: Site, desired: State, topology: Topology | None) -> Plan:
         records = Records(self.folder)
+        if topology is not None:
+            write_files(self.folder, topology)
         interrupted = records.journal()
         if interrupted is not None:
             _remove_half_made(site, [dict(interrupted.before), dict(interrupted.after)])
@@ -104,14 +108,14 @@ class Transaction:
         if not changes:
             return ()
         before = dict(interrupted.before) if interrupted else current
-        topology = interrupted.topology if interrupted else records.topology()
+        remembered = interrupted.topology if interrupted else records.topology()
         records.begin(
             Journal(
                 command=self.command,
                 before=list(before.items()),
                 after=list(desired.items()),
-                was_up=topology is not None,
-                topology=topology,
+                was_up=remembered is not None,
+                topology=remembered,
                 applied=interrupted.applied if interrupted else list(records.applied().items()),
             )
         )

@@ -11,7 +11,6 @@ from linkspan.lab.carry import carry_through
 from linkspan.lab.choose import Choice, choose
 from linkspan.lab.confirm import require_confirmed
 from linkspan.lab.executor import Progress
-from linkspan.lab.files import write_files
 from linkspan.lab.find import Place
 from linkspan.lab.guests import with_guests
 from linkspan.lab.keys import keep_keys, with_keys
@@ -91,7 +90,6 @@ def bring(
         }
         try:
             with alive(place, topology.scope) as life:
-                write_files(place.folder, topology)
                 keep_keys(place.folder, keys)
                 done, secured = carry_through(
                     place, life, topology, uplinks, why, terms or Terms(), progress

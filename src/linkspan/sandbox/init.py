@@ -11,6 +11,7 @@ interfaces with them. Nothing has to be cleaned up after a `kill -9` but a folde
 What it does is little, so that it has no reason to fail:
 
 hold NAME       keep the descriptors that come with the request
+hold-each       keep as many of them for each of several names
 fetch NAME      give out duplicates of them (to enter a node, say)
 drop NAME       close them
 run NAME        start a service and start it again whenever it ends, unless it is to run
@@ -66,6 +67,7 @@ from linkspan.sandbox.syscalls import (
     mount,
     raise_descriptor_limit,
     set_process_name,
+    unmount,
     unshare,
 )
 
@@ -109,6 +111,16 @@ class Init:
         self.held[name] = descriptors
         return {}
 
+    def _hold_each(self, request: Value, descriptors: list[int]) -> Value:
+        names = [str(name) for name in request["names"]]
+        if not names or len(descriptors) % len(names):
+            raise RequestError(f"{len(descriptors)} descriptors can't be shared by {len(names)}")
+        self._close(names)
+        share = len(descriptors) // len(names)
+        for place, name in enumerate(names):
+            self.held[name] = descriptors[place * share : (place + 1) * share]
+        return {}
+
     def _fetch(self, request: Value, descriptors: list[int]) -> Value:
         if request["name"] not in self.held:
             raise RequestError(f"nothing is held under the name {request['name']!r}")
@@ -146,6 +158,7 @@ class Init:
 
     OPERATIONS: Final[dict[str, Callable[[Init, Value, list[int]], Value]]] = {
         "hold": _hold,
+        "hold-each": _hold_each,
         "fetch": _fetch,
         "fetch-each": _fetch_each,
         "drop": _drop,
@@ -189,7 +202,7 @@ class Init:
         self._close(list(self.held))
         log("ended")
         if self.removes:
-            state.remove(self.folder, self.lock)
+            _remove(self.folder, self.lock)
 
 
 def _enter_namespaces(with_network: bool) -> None:
@@ -207,9 +220,21 @@ def _enter_namespaces(with_network: bool) -> None:
     unshare(CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWUTS | (CLONE_NEWNET if with_network else 0))
 
 
-def _prepare_mounts() -> None:
+def _prepare_mounts(folder: Path) -> None:
+    """Mounts that nobody outside of the lab sees: processes of its own, and memory for the files of
+    its nodes, which so end with the lab as everything else does."""
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     mount("proc", "/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC)
+    files = folder / state.NODE_FILES
+    files.mkdir(mode=0o755, exist_ok=True)
+    mount("linkspan", str(files), "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=0755")
+
+
+def _remove(folder: Path, lock: int) -> None:
+    """Remove the lab's folder, of which a part may be a mount of ours."""
+    with contextlib.suppress(OSError):
+        unmount(str(folder / state.NODE_FILES))
+    state.remove(folder, lock)
 
 
 def main(arguments: list[str]) -> None:
@@ -233,7 +258,7 @@ def main(arguments: list[str]) -> None:
         _enter_namespaces(with_network=is_sandbox)
         if os.fork():
             os._exit(0)
-        _prepare_mounts()
+        _prepare_mounts(folder)
         set_process_name(f"lab:{folder.name}")
         init = Init(folder, lock, builder, removes=is_sandbox)
         init.held["lab"] = open_namespaces(kinds if is_root else ("user", *kinds))
@@ -244,7 +269,7 @@ def main(arguments: list[str]) -> None:
         with contextlib.suppress(OSError):
             send_line(builder, json.dumps({"ok": False, "error": str(error)}).encode() + b"\n", [])
         if is_sandbox:
-            state.remove(folder, lock)
+            _remove(folder, lock)
         os._exit(1)
     try:
         init.live()

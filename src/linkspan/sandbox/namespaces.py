@@ -1,32 +1,13 @@
-"""Making a node's namespaces, and entering those that exist.
-
-A node is a network, a mount and a UTS namespace: its own interfaces, its own host name, its own
-/etc/hosts, /etc/resolv.conf and /sys. The process that makes nodes stands inside the lab's user,
-PID and mount namespaces, makes one node after the other and returns to the lab's own each time.
-"""
+"""Namespaces as descriptors: which ones a node has, and going into them."""
 
 from __future__ import annotations
 
 import os
-import socket
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import Final, NoReturn
 
-from linkspan.sandbox.syscalls import (
-    CLONE_NEWNET,
-    CLONE_NEWNS,
-    CLONE_NEWUTS,
-    MS_BIND,
-    MS_NODEV,
-    MS_NOEXEC,
-    MS_NOSUID,
-    end_with_parent,
-    mount,
-    setns,
-    unshare,
-)
+from linkspan.sandbox.syscalls import CLONE_NEWNET, end_with_parent, setns
 
 NODE_KINDS: Final = ("mnt", "net", "uts")
 """A node's namespaces, in the order in which its descriptors are kept."""
@@ -38,34 +19,8 @@ def node_key(node: str) -> str:
 
 
 def open_namespaces(kinds: Sequence[str] = NODE_KINDS) -> list[int]:
-    """Descriptors of the calling process's namespaces."""
-    return [os.open(f"/proc/self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
-
-
-def make_node(hostname: str, *folders: Path) -> list[int]:
-    """Make the namespaces of a node and return their descriptors, in the order of `NODE_KINDS`.
-
-    `folders` hold the node's `hosts` and `resolv.conf`, which are bound over those in /etc that
-    the machine has; a folder that is not there holds none. The caller is in the lab's namespaces
-    before and after. Raises OSError.
-    """
-    here = open_namespaces()
-    try:
-        unshare(CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWUTS)
-        socket.sethostname(hostname)
-        # Addresses of one file are known to differ, and a router whose link-local address waits for
-        # the outcome asks for no neighbour meanwhile (ndisc_solicit, net/ipv6/ndisc.c).
-        with suppress(FileNotFoundError):
-            Path("/proc/sys/net/ipv6/conf/default/accept_dad").write_text("0")
-        mount("sysfs", "/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC)
-        for file in [each for folder in folders if folder.is_dir() for each in folder.iterdir()]:
-            target = Path("/etc") / file.name
-            if target.exists():
-                mount(str(file), str(target), "none", MS_BIND)
-        return open_namespaces()
-    finally:
-        enter(here)
-        close_all(here)
+    """Descriptors of the calling thread's namespaces."""
+    return [os.open(f"/proc/thread-self/ns/{kind}", os.O_RDONLY | os.O_CLOEXEC) for kind in kinds]
 
 
 def enter(descriptors: Sequence[int]) -> None:

@@ -23,6 +23,10 @@ LOCK: Final = "lock"
 INIT_SOCKET: Final = "init.sock"
 TOPOLOGY: Final = "topology.json"
 LOG: Final = "log"
+HOSTS: Final = "etc/hosts"
+"""What all nodes of the lab have as /etc/hosts."""
+NODE_FILES: Final = "nodes"
+"""By its name, what each node has as /etc/resolv.conf; only processes inside the lab see them."""
 
 
 def root() -> Path:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from typing import Any
 
 _STOP = os.environ.get("LINKSPAN_TEST_STOP", "")
@@ -21,11 +22,11 @@ def _stop_before(number: int, fifo: str) -> None:
     note = records.Records.note
     seen = 0
 
-    def note_and_stop(self: records.Records, change: Any) -> None:
+    def note_and_stop(self: records.Records, changes: Sequence[Any]) -> None:
         nonlocal seen
-        note(self, change)
-        seen += 1
-        if seen == number:
+        note(self, changes)
+        seen += len(changes)
+        if seen - len(changes) < number <= seen:
             with open(fifo, "w") as told:
                 told.write("stopped")
             time.sleep(1000)

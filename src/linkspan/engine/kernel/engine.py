@@ -15,15 +15,16 @@ carried out again, or taken back.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Collection, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
+from linkspan.engine.base import Failed
 from linkspan.engine.kernel.links import Link, look
 from linkspan.engine.kernel.machine_ports import add_machine_port, find_machine_port
 from linkspan.engine.kernel.messages import (
     add_bridge,
-    add_port,
     delete_entry,
     fix_bridge,
     move_link,
@@ -32,10 +33,11 @@ from linkspan.engine.kernel.messages import (
     set_master,
     set_port,
 )
-from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_left, remove_unfinished
+from linkspan.engine.kernel.new_ports import NewPort, keep_from_addresses, make_ports
+from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
 from linkspan.engine.kernel.tunnels import make_tunnel, remove_tunnel
 from linkspan.engine.machine_ends import MACHINE, drop_end
-from linkspan.engine.netlink import Netlink, delete_link, set_link, without_ipv6_address
+from linkspan.engine.netlink import Netlink, delete_link, set_link
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
@@ -92,6 +94,17 @@ class KernelEngine:
             raise Bug(f"no kernel bridge can {change.explain()}")
         method(self, change.key, change.before, change.after)
 
+    def add_ports(self, changes: Sequence[Change]) -> None:
+        """Make ports of nodes' interfaces, many in one request: all are made, then marked at the
+        bridge, then in the nodes. Raises Failed for the first that can't be made.
+        """
+        of_bridges: dict[str, list[Change]] = defaultdict(list)
+        for change in changes:
+            if isinstance(change.after, Port):
+                of_bridges[change.after.bridge].append(change)
+        for bridge, its in of_bridges.items():
+            self._make_ports(bridge, its)
+
     def settle(self) -> None:
         """Everything is in force already."""
 
@@ -129,31 +142,37 @@ class KernelEngine:
 
     def _port(self, key: PortKey, before: Port | None, after: Port | None) -> None:
         if before is None and after is not None:
-            self._add_port(key, after)
+            if after.kind == MACHINE:
+                self._add_machine(key, after)
+            else:
+                self.add_ports([Change(key=key, after=after)])
         elif before is not None and after is not None:
             self._change_port(key, before, after)
         elif before is not None:
             self._delete_port(key, before)
 
-    def _add_port(self, key: PortKey, wanted: Port) -> None:
-        netlink, bridge = self._find_bridge(wanted.bridge)
+    def _make_ports(self, bridge: str, changes: Sequence[Change]) -> None:
+        try:
+            netlink, link = self._find_bridge(bridge)
+        except Refusal as error:
+            raise Failed(changes[0], error) from None
+        ports = [
+            NewPort(change, key, wanted, self._names[key.node, key.interface], self._mark_of(key))
+            for change in changes
+            if isinstance(key := change.key, PortKey) and isinstance(wanted := change.after, Port)
+        ]
+        make_ports(self._site, netlink, link.index, ports, self._give_options)
+
+    def _give_options(self, port: NewPort) -> None:
+        options = changed(OptionScope.PORT, {}, port.wanted.options)
+        self._set_port(port.wanted.bridge, port.near, options)
+
+    def _add_machine(self, key: PortKey, wanted: Port) -> None:
+        _, bridge = self._find_bridge(wanted.bridge)
         name = self._names[key.node, key.interface]
-        mark = self._mark_of(key)
-        if wanted.kind == MACHINE:
-            add_machine_port(
-                self._site, key, self._places[wanted.bridge], name, mark, bridge, wanted.mtu
-            )
-            self._set_port(wanted.bridge, name, changed(OptionScope.PORT, {}, wanted.options))
-            return
-        network = self._site.network(key.node)
-        far = self._site.netlink(key.node)
-        remove_unfinished(far, key.interface, Recipe(mark, "veth", wanted.mac))
-        remove_left(netlink, name, mark)
-        netlink.run([add_port(name, bridge.index, key.interface, network, wanted.mac, wanted.mtu)])
-        netlink.run([set_link(name, alias=str(mark))])
-        keep_from_addresses(netlink, name)
+        place, mark = self._places[wanted.bridge], self._mark_of(key)
+        add_machine_port(self._site, key, place, name, mark, bridge, wanted.mtu)
         self._set_port(wanted.bridge, name, changed(OptionScope.PORT, {}, wanted.options))
-        far.run([set_link(key.interface, alias=str(mark))])
 
     def _change_port(self, key: PortKey, before: Port, after: Port) -> None:
         place, near = self._near(key, before.bridge)
@@ -169,7 +188,7 @@ class KernelEngine:
         self._set_port(after.bridge, near.name, options)
         if before.mtu != after.mtu:
             netlink.run([set_link(near.name, mtu=after.mtu)])
-            keep_from_addresses(netlink, near.name)
+            keep_from_addresses(netlink, [near.name])
         if after.kind != MACHINE and (before.mtu, before.mac) != (after.mtu, after.mac):
             far = self._site.netlink(key.node)
             far.run([set_link(key.interface, mac=after.mac, mtu=after.mtu)])
@@ -184,7 +203,7 @@ class KernelEngine:
             self._site.netlink(place).run([set_master(near, None), move_link(near, network)])
         # An interface is down where it was moved to, and its address mode is the usual one.
         target.run([set_master(near, bridge.index), set_link(near, up=True)])
-        keep_from_addresses(target, near)
+        keep_from_addresses(target, [near])
         return target
 
     def _delete_port(self, key: PortKey, before: Port) -> None:
@@ -316,14 +335,6 @@ class KernelEngine:
             options = {**options, "cost": derived_cost(speed)}
         if options:
             self._site.netlink(place).run([set_port(name, options)])
-
-
-def keep_from_addresses(netlink: Netlink, port: str) -> None:
-    """Keep the kernel from giving a port a link-local address of its own. Where it refuses, there
-    is no IPv6 on the port, whose MTU is below 1280, or in the kernel.
-    """
-    with contextlib.suppress(Refusal):
-        netlink.run([without_ipv6_address(port)])
 
 
 def keep_from_netfilter() -> None:

@@ -19,7 +19,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from linkspan.engine.netlink import (
-    ACK,
     CREATE_EXCLUSIVELY,
     CREATE_OR_REPLACE,
     NEWLINK,
@@ -76,7 +75,7 @@ def _info_attributes(link: bytes, name: str) -> Attributes:
 
 def add_bridge(name: str, mac: str, values: Mapping[str, Plain]) -> Request:
     """Make a bridge. With a MAC of its own from the beginning it never takes one of a port."""
-    purpose, flags = f"make the bridge {name}", ACK | CREATE_EXCLUSIVELY
+    purpose, flags = f"make the bridge {name}", CREATE_EXCLUSIVELY
     if not values:
         parts = (words(IFLA_IFNAME, name), hardware(mac), kind_of("bridge"))
         return Request(purpose, link_message(NEWLINK, flags, *parts))
@@ -119,7 +118,7 @@ def _set_bridge(name: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    return Request(f"set {_in_words(values)} on {name}", _encoded(ACK, attributes))
+    return Request(f"set {_in_words(values)} on {name}", _encoded(0, attributes))
 
 
 def add_port(name: str, bridge: int, peer: str, peer_network: int, mac: str, mtu: int) -> Request:
@@ -133,7 +132,7 @@ def add_port(name: str, bridge: int, peer: str, peer_network: int, mac: str, mtu
         whole(IFLA_NET_NS_FD, peer_network),
     )
     near = (words(IFLA_IFNAME, name), whole(IFLA_MTU, mtu), whole(_IFLA_MASTER, bridge))
-    message = link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, *near, far, up=True)
+    message = link_message(NEWLINK, CREATE_EXCLUSIVELY, *near, far, up=True)
     return Request(f"make the veth pair {name} - {peer}", message)
 
 
@@ -143,13 +142,13 @@ def set_master(name: str, bridge: int | None) -> Request:
     """
     purpose = f"release {name} from its bridge" if bridge is None else f"make {name} a port"
     parts = (words(IFLA_IFNAME, name), whole(_IFLA_MASTER, bridge or 0))
-    return Request(purpose, link_message(NEWLINK, ACK, *parts))
+    return Request(purpose, link_message(NEWLINK, 0, *parts))
 
 
 def move_link(name: str, network: int) -> Request:
     """Move an interface into the namespace of a descriptor; it is down there, and no port."""
     parts = (words(IFLA_IFNAME, name), whole(IFLA_NET_NS_FD, network))
-    return Request(f"move {name}", link_message(NEWLINK, ACK, *parts))
+    return Request(f"move {name}", link_message(NEWLINK, 0, *parts))
 
 
 def set_port(name: str, values: Mapping[str, Plain]) -> Request:
@@ -161,7 +160,7 @@ def set_port(name: str, values: Mapping[str, Plain]) -> Request:
         ]
     }
     attributes = [("IFLA_IFNAME", name), ("IFLA_LINKINFO", info)]
-    return Request(f"set {_in_words(values)} on {name}", _encoded(ACK, attributes))
+    return Request(f"set {_in_words(values)} on {name}", _encoded(0, attributes))
 
 
 def _in_words(values: Mapping[str, Plain]) -> str:
@@ -190,4 +189,4 @@ def _entry_message(number: int, flags: int, port: int, mac: str, vlan: int, stic
     body += attribute(_NDA_LLADDR, parse_mac(mac))
     if vlan:
         body += short(_NDA_VLAN, vlan)
-    return Packed(number, ACK | flags, body)
+    return Packed(number, flags, body)

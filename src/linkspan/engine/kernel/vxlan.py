@@ -14,7 +14,7 @@ import socket
 import struct
 from typing import Final
 
-from linkspan.engine.netlink import ACK, CREATE_EXCLUSIVELY, NEWLINK, Request
+from linkspan.engine.netlink import CREATE_EXCLUSIVELY, NEWLINK, Request
 from linkspan.engine.packed import (
     IFLA_IFNAME,
     IFLA_MTU,
@@ -58,7 +58,7 @@ def add_vxlan(name: str, wanted: Vxlan, underlay: int | None) -> Request:
         whole(IFLA_MTU, wanted.mtu),
         nest(_LINKINFO, words(_KIND, "vxlan"), nest(_DATA, *data)),
     )
-    message = link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, *parts)
+    message = link_message(NEWLINK, CREATE_EXCLUSIVELY, *parts)
     return Request(f"make the vxlan device {name}", message)
 
 
@@ -66,9 +66,7 @@ def add_remote(index: int, address: str) -> Request:
     """Have a device send what it floods to one more host."""
     header = _NEIGHBOUR.pack(_AF_BRIDGE, index, _NUD_PERMANENT_NOARP, _NTF_SELF, 0)
     body = header + attribute(_NDA_LLADDR, bytes(6)) + attribute(_NDA_DST, _packed(address))
-    return Request(
-        f"send what is flooded to {address}", Packed(_NEWNEIGH, ACK | _CREATE | _APPEND, body)
-    )
+    return Request(f"send what is flooded to {address}", Packed(_NEWNEIGH, _CREATE | _APPEND, body))
 
 
 def _packed(address: str) -> bytes:

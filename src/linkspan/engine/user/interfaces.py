@@ -19,8 +19,8 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import Final
 
-from linkspan.engine.kernel.engine import keep_from_addresses
 from linkspan.engine.kernel.links import Link, look
+from linkspan.engine.kernel.new_ports import keep_from_addresses
 from linkspan.engine.machine_ends import make_tap
 from linkspan.engine.netlink import Netlink, add_veth, delete_group, delete_link, set_link
 from linkspan.engine.site import Site
@@ -76,7 +76,7 @@ class Interfaces:
         try:
             alias = self.mark(OF_SWITCH + identity)
             self._site.own.run([set_link(near, mtu=mtu, alias=alias)])
-            keep_from_addresses(self._site.own, near)
+            keep_from_addresses(self._site.own, [near])
         except BaseException:
             os.close(descriptor)
             raise
@@ -86,7 +86,7 @@ class Interfaces:
         """A veth pair between a node and the switch; neither end is up."""
         own = self._site.own
         own.run([add_veth(near, interface, self._site.network(node), mac)])
-        keep_from_addresses(own, near)
+        keep_from_addresses(own, [near])
         own.run([set_link(near, mtu=mtu, alias=self.mark(OF_SWITCH + identity))])
         self._site.netlink(node).run([set_link(interface, mtu=mtu, alias=self.mark(identity))])
 

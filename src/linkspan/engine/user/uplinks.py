@@ -25,8 +25,8 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from linkspan.bridge.port import PortOptions
-from linkspan.engine.kernel.engine import keep_from_addresses
 from linkspan.engine.kernel.links import Link, look
+from linkspan.engine.kernel.new_ports import keep_from_addresses
 from linkspan.engine.libbpf import load_redirect
 from linkspan.engine.netlink import Netlink, add_veth, set_link
 from linkspan.engine.site import Site
@@ -129,7 +129,7 @@ class Uplinks:
             ]
         )
         for socket, name in ((own, near), (netlink, far)):
-            keep_from_addresses(socket, name)
+            keep_from_addresses(socket, [name])
             socket.run([set_link(name, mtu=LARGEST_MTU, alias=mark)])
         index = switch.devices.add_device(port.number, near)
         back = netlink.index(far)
