@@ -93,7 +93,7 @@ def test_one_descriptor_of_each_of_several_is_given_out_in_one_answer(init: Clie
 @pytest.mark.parametrize(
     ("request_", "words"),
     [
-        ({"op": "fly"}, "unknown op; known: hold, fetch"),
+        ({"op": "fly"}, "unknown op; known: hold, hold-each, fetch"),
         ({"op": "fetch"}, "KeyError"),
         ({"op": "fetch", "name": []}, "unhashable"),
         ({"op": "run", "name": "x", "arguments": 5}, "TypeError"),

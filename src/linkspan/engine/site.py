@@ -15,6 +15,7 @@ from linkspan.control.lines import Client
 from linkspan.engine.netlink import Netlink
 from linkspan.model.topology import Scope
 from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, node_key
+from linkspan.sandbox.syscalls import raise_descriptor_limit
 
 _AT_ONCE: Final = 200
 """Descriptors asked for in one request; the kernel sends 253 in one message."""
@@ -24,6 +25,7 @@ class Site:
     """One lab, for the time of one piece of work by one process inside the lab's namespaces."""
 
     def __init__(self, lab: str, folder: Path, init: Client, scope: Scope) -> None:
+        raise_descriptor_limit()
         self.lab = lab
         self.folder = folder
         self.init = init

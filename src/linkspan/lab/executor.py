@@ -12,7 +12,6 @@ from linkspan.engine.kernel.guests import change_guest
 from linkspan.engine.machine_ends import MACHINE
 from linkspan.engine.site import Site
 from linkspan.engine.stack import Stack
-from linkspan.engine.user.engine import UserEngine
 from linkspan.engine.wires import Wires
 from linkspan.errors import Refusal
 from linkspan.lab.settings import Settings
@@ -96,7 +95,11 @@ class Executor:
         }
         places = {name: bridge.node for name, bridge in bridges.items()}
         self._kernel = KernelEngine(site, places, names_of_ends(site, states), machines)
-        self._engines: dict[str, Engine] = {"kernel": self._kernel, "user": UserEngine(site)}
+        self._engines: dict[str, Engine] = {"kernel": self._kernel}
+        if any(getattr(value, "engine", "") == "user" for _, value in facts):
+            from linkspan.engine.user.engine import UserEngine  # takes long to load
+
+            self._engines["user"] = UserEngine(site)
         self._machines = Machines(site)
         self._mounts = Mounts(site)
         self._commands = Commands(site)

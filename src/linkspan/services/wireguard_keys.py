@@ -11,8 +11,6 @@ import os
 from base64 import b64decode, b64encode, urlsafe_b64encode
 from pathlib import Path
 
-from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
-
 from linkspan.errors import Fault, Mistake
 from linkspan.model.unfit import UnfitError
 from linkspan.model.wireguard_shapes import key
@@ -23,11 +21,16 @@ _PRIVATE = "privatekey"
 
 def generate() -> str:
     """A new private key, in base64."""
+    # Loading it takes a tenth of what a command takes, and few labs have keys.
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
     return b64encode(X25519PrivateKey.generate().private_bytes_raw()).decode()
 
 
 def public_of(private: str) -> str:
     """The public key that belongs to a private one."""
+    from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
+
     secret = X25519PrivateKey.from_private_bytes(b64decode(private))
     return b64encode(secret.public_key().public_bytes_raw()).decode()
 

@@ -54,7 +54,6 @@ from linkspan.model.state import (
 )
 from linkspan.plan.change import Change
 from linkspan.sandbox.namespaces import inside
-from linkspan.sandbox.syscalls import raise_descriptor_limit
 from linkspan.types import HOST_PORT
 
 
@@ -64,7 +63,6 @@ class UserEngine:
     """
 
     def __init__(self, site: Site) -> None:
-        raise_descriptor_limit()
         self._site = site
         self._switches = Switches(site)
         self._interfaces = Interfaces(site)

@@ -25,10 +25,14 @@ from linkspan.control.lines import Client, Unanswered
 from linkspan.engine.kernel.links import look
 from linkspan.engine.machine_ends import MACHINE
 from linkspan.engine.site import Site
-from linkspan.engine.user.configuration import OFF_BY_FILE, PortConfiguration, SwitchConfiguration
+from linkspan.engine.user.configuration import (
+    OFF_BY_FILE,
+    PortConfiguration,
+    SwitchConfiguration,
+    service_name,
+)
 from linkspan.engine.user.interfaces import OF_SWITCH, near_name
 from linkspan.engine.user.options import sparse_bridge_options, sparse_port_options
-from linkspan.engine.user.switches import configurations
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import Mark, port_name
@@ -71,6 +75,14 @@ def read_user(site: Site, nodes: Nodes) -> Iterator[Fact]:
     configured = list(configurations(site))
     pairs = [(each, _ask(site, each.name)) for each in configured]
     return facts(site.lab, nodes, pairs, _machine_taps(site, configured))
+
+
+def configurations(site: Site) -> Iterator[SwitchConfiguration]:
+    """What init has for the switches of a lab."""
+    for service in site.init.call("status")["services"]:
+        if service.startswith(service_name("")):
+            answer = site.init.call("configuration", name=service)
+            yield msgspec.convert(answer["configuration"], SwitchConfiguration)
 
 
 def _machine_taps(site: Site, configured: Iterable[SwitchConfiguration]) -> dict[str, int]:

@@ -20,11 +20,11 @@ from linkspan.engine.user.configuration import (
 )
 from linkspan.engine.user.interfaces import near_name
 from linkspan.engine.user.options import bridge_options
+from linkspan.engine.user.reading import configurations
 from linkspan.engine.user.switch import Switch
 from linkspan.errors import Refusal
 from linkspan.model.state import Bridge, PortKey, UplinkKey
 
-_SERVICE = service_name("")
 _MOST_BYTES = 900_000
 """Of configurations in one request; a line may have a little more (`control.lines`)."""
 
@@ -141,11 +141,3 @@ class Switches:
         """Let go of descriptors."""
         for switch in self._switches.values():
             switch.close()
-
-
-def configurations(site: Site) -> Iterator[SwitchConfiguration]:
-    """What init has for the switches of a lab."""
-    for service in site.init.call("status")["services"]:
-        if service.startswith(_SERVICE):
-            answer = site.init.call("configuration", name=service)
-            yield msgspec.convert(answer["configuration"], SwitchConfiguration)
