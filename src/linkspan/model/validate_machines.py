@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import cache
 from ipaddress import ip_address
 
 import msgspec
@@ -73,8 +74,14 @@ def machines_on_links(topology: Topology) -> Iterator[Flaw]:
             )
 
 
+@cache
+def _machine_fields() -> tuple[msgspec.structs.FieldInfo, ...]:
+    """Working them out takes longer than all other checks of a node."""
+    return msgspec.structs.fields(MachineFields)
+
+
 def _no_machine(path: Path, node: Node) -> Iterator[Flaw]:
-    for field in msgspec.structs.fields(MachineFields):
+    for field in _machine_fields():
         if getattr(node, field.name) != field.default:
             yield Flaw(
                 (*path, field.encode_name),
