@@ -17,6 +17,7 @@ from __future__ import annotations
 import select
 import time
 from collections.abc import Collection
+from math import inf
 from typing import Final
 
 from linkspan.bridge.port import PortState
@@ -32,6 +33,10 @@ from linkspan.engine.user.ports import Port
 from linkspan.engine.user.slow_path import BURST, GSO_TYPE, SlowPath
 from linkspan.engine.user.upcall import reader, take_tag_off
 from linkspan.types import PortNumber
+
+_TURN_SECONDS: Final = 0.005
+"""Time for one burst: a frame for everybody is as many writes as there are ports, and whoever asks
+something of a switch with five hundred would wait for thirty thousand of them."""
 
 _ROUNDS: Final = 16
 """How often a new process counts the upcalls anew before it leaves the rest to `write_off`."""
@@ -79,7 +84,7 @@ class KernelSide:
         wait_for_running_programs()
         queued = CREDIT * (len(self.kernel.devices) + 1)
         for _ in range(0, queued + BURST, BURST):
-            if not self.pump():
+            if not self.pump(inf):
                 return
 
     def remove(self, number: PortNumber) -> None:
@@ -91,30 +96,36 @@ class KernelSide:
 
     def hear_of_links(self) -> None:
         """Take notice of carriers that came or went."""
+        changed: dict[PortNumber, PortState] = {}
         for index, has_carrier in self.links.read():
-            number = self._numbers.get(index)
-            state = PortState.FORWARDING if has_carrier else PortState.DISABLED
-            if number is not None and self._bridge.ports[number].state is not state:
-                self.settle()
-                self._slow.settle(time.monotonic())
+            if (number := self._numbers.get(index)) is not None:
+                changed[number] = PortState.FORWARDING if has_carrier else PortState.DISABLED
+        states = {number: self._bridge.ports[number].state for number in changed}
+        if changed != states:
+            self.settle()
+            self._slow.settle(time.monotonic())
+        for number, state in changed.items():
+            if state is not states[number]:
                 self._bridge.set_state(number, state)
         self.publish()
 
     # misses
 
-    def pump(self) -> bool:
-        """Deal with one burst of frames that came up, of all ports; returns whether there may be
-        more."""
+    def pump(self, seconds: float = _TURN_SECONDS) -> bool:
+        """Deal with one burst of frames that came up, of all ports, for that long; returns whether
+        there may be more."""
         done: dict[PortNumber, int] = {}
-        may_be_more = self._take(done)
+        may_be_more = self._take(done, seconds)
         for number, frames in done.items():
             self.kernel.credit.done(number, frames)
         return may_be_more
 
-    def _take(self, done: dict[PortNumber, int]) -> bool:
+    def _take(self, done: dict[PortNumber, int], seconds: float = inf) -> bool:
         """Deal with one burst, counted by ingress port; returns whether there may be more."""
         now = time.monotonic()
         for _ in range(BURST):
+            if time.monotonic() - now > seconds:
+                return True
             try:
                 number, frame = take_tag_off(self._read())
             except BlockingIOError:
