@@ -11,8 +11,10 @@ from linkspan.plan.change import Change
 class Failed(Refusal):
     """A change that could not be carried out, and why."""
 
-    def __init__(self, change: Change, why: object) -> None:
-        super().__init__(f"cannot {change.explain()}: {why}")
+    @classmethod
+    def of(cls, change: Change, why: object) -> Failed:
+        """The error in words; it is one text, to be told to other processes."""
+        return cls(f"cannot {change.explain()}: {why}")
 
 
 class Engine(Protocol):

@@ -75,7 +75,7 @@ class Stack:
             self._make_nodes(nodes)
         except OSError as error:
             if len(changes) == 1:
-                raise Failed(changes[0], error) from None
+                raise Failed.of(changes[0], error) from None
             for change in changes:  # none was made; which one it is shows one by one
                 self.add_nodes([change])
 
@@ -122,12 +122,12 @@ class Stack:
             try:
                 asked = _requests(change, index)
             except Refusal as error:
-                raise Failed(change, error) from None
+                raise Failed.of(change, error) from None
             requests += asked
             owners += [change] * len(asked)
         for change, refusal in zip(owners, netlink.attempt(requests), strict=True):
             if refusal is not None:
-                raise Failed(change, refusal)
+                raise Failed.of(change, refusal)
 
     def _remove_node(self, node: str) -> None:
         if node == HOST and self._site.scope is Scope.HOST:

@@ -132,7 +132,7 @@ class Executor:
             except Failed:
                 raise
             except (OSError, Refusal) as error:
-                raise Failed(group[0], error) from None
+                raise Failed.of(group[0], error) from None
             done += len(group)
         self._settle()
         self._services.settle()

@@ -7,6 +7,7 @@ error it ended with, comes back over a pipe.
 
 from __future__ import annotations
 
+import gc
 import os
 import pickle
 from collections.abc import Callable, Sequence
@@ -27,6 +28,7 @@ def run_inside(descriptors: Sequence[int], work: Callable[[], Result]) -> Result
 
     def report() -> int:
         os.close(read)
+        gc.freeze()  # what was there before need not be looked through again and again
         with open(write, "wb") as pipe:
             pickle.dump(_outcome(work), pipe)
         return 0

@@ -155,7 +155,7 @@ class KernelEngine:
         try:
             netlink, link = self._find_bridge(bridge)
         except Refusal as error:
-            raise Failed(changes[0], error) from None
+            raise Failed.of(changes[0], error) from None
         ports = [
             NewPort(change, key, wanted, self._names[key.node, key.interface], self._mark_of(key))
             for change in changes

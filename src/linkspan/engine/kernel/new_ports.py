@@ -66,7 +66,7 @@ def _request(site: Site, bridge: int, port: NewPort) -> Request:
     try:
         network = site.network(port.key.node)
     except Refusal as error:
-        raise Failed(port.change, error) from None
+        raise Failed.of(port.change, error) from None
     mac, mtu = port.wanted.mac, port.wanted.mtu
     return add_port(port.near, bridge, port.key.interface, network, mac, mtu)
 
@@ -81,7 +81,7 @@ def _make_room(site: Site, netlink: Netlink, port: NewPort) -> None:
 def _require(ports: Sequence[NewPort], refusals: Sequence[Refusal | None]) -> None:
     for port, refusal in zip(ports, refusals, strict=True):
         if refusal is not None:
-            raise Failed(port.change, refusal)
+            raise Failed.of(port.change, refusal)
 
 
 def keep_from_addresses(netlink: Netlink, ports: Sequence[str]) -> None:
