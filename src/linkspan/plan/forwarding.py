@@ -85,7 +85,7 @@ def _settings(topology: Topology, node: str, rules: Rules) -> Iterator[tuple[Set
             yield key, Setting(text="2")
         yield SettingKey(node, IPV6_FORWARDING), Setting(text="1")
         if topology.scope is Scope.HOST:
-            # As in nodes that are made for a lab (`sandbox.namespaces.make_node`).
+            # As in nodes that are made for a lab (`sandbox.nodes.make_nodes`).
             for network in rules.networks:
                 key = SettingKey(node, f"net/ipv6/conf/{network.bridge}/accept_dad")
                 yield key, Setting(text="0")
