@@ -7,7 +7,8 @@
     journal.json    written before the first action of a change, removed when all is as it should
                     be: the state before, the state to come, and who is at it
     originals.json  what sysctls were before the lab set them for the first time
-    journal.log     a line for each action, written before it is carried out
+    journal.log     a line for each action, written before it is carried out, or before the first
+                    of those that are carried out side by side
 
 A change that waits to be confirmed is remembered as if it had been, and its journal stays open,
 with what was remembered before.
