@@ -68,6 +68,20 @@ def test_veth_pair_lies_in_two_namespaces(networks: tuple[int, int], netlink: Ne
         assert [one.name for one in other.interfaces()] == ["lo"]
 
 
+def test_each_request_of_a_batch_has_its_own_answer(netlink: Netlink) -> None:
+    near, gone = set_link("lo", up=True), set_link("eth7", up=True)
+    for batch, refused in (
+        ([near, gone, near, gone], [False, True, False, True]),
+        ([gone, gone, near], [True, True, False]),
+        ([near] * 200, [False] * 200),
+        ([*[near] * 100, gone], [False] * 100 + [True]),
+    ):
+        assert [answer is not None for answer in netlink.attempt(batch)] == refused
+    (why,) = netlink.attempt([gone])
+    assert str(why) == "the kernel refuses to set up eth7: No such device"
+    assert netlink.attempt([]) == []
+
+
 def test_addresses_keep_order_family_and_length(netlink: Netlink) -> None:
     netlink.run([set_link("lo", up=True)])
     wanted = ["10.0.0.1/24", "10.0.0.2/31", "10.0.0.3/32", "10.1.0.1/8"]
