@@ -56,7 +56,7 @@ from tests.machine import wait_until
 
 from linkspan.bridge.fdb import EntryKind
 from linkspan.engine.kernel import messages
-from linkspan.engine.kernel.engine import keep_from_netfilter
+from linkspan.engine.kernel.netfilter import keep_from_netfilter
 from linkspan.engine.netlink import Netlink, Request, set_link
 from linkspan.engine.user.devices import VNET_HEADER_BYTES, open_tap
 from linkspan.errors import Refusal

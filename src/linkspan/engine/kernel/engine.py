@@ -17,7 +17,6 @@ from __future__ import annotations
 import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Final
 
 from linkspan.engine.base import Failed
@@ -33,6 +32,7 @@ from linkspan.engine.kernel.messages import (
     set_master,
     set_port,
 )
+from linkspan.engine.kernel.netfilter import keep_from_netfilter
 from linkspan.engine.kernel.new_ports import NewPort, keep_from_addresses, make_ports
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
 from linkspan.engine.kernel.tunnels import make_tunnel, remove_tunnel
@@ -60,9 +60,6 @@ from linkspan.model.state import (
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.sandbox.namespaces import inside
-
-_NETFILTER: Final = Path("/proc/sys/net/bridge")
-_CALLS: Final = ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables", "bridge-nf-call-arptables")
 
 
 class KernelEngine:
@@ -335,13 +332,3 @@ class KernelEngine:
             options = {**options, "cost": derived_cost(speed)}
         if options:
             self._site.netlink(place).run([set_port(name, options)])
-
-
-def keep_from_netfilter() -> None:
-    """Keep bridged packets of the current namespace out of iptables and nft, where the kernel
-    would take them there (br_netfilter; its default is on, for all bridges of a namespace). A
-    bridge whose own options ask for it is not affected. Raises OSError.
-    """
-    for call in _CALLS:
-        with contextlib.suppress(FileNotFoundError):
-            (_NETFILTER / call).write_text("0")

@@ -96,16 +96,15 @@ class KernelSide:
 
     def hear_of_links(self) -> None:
         """Take notice of carriers that came or went."""
-        changed: dict[PortNumber, PortState] = {}
+        is_settled = False
         for index, has_carrier in self.links.read():
-            if (number := self._numbers.get(index)) is not None:
-                changed[number] = PortState.FORWARDING if has_carrier else PortState.DISABLED
-        states = {number: self._bridge.ports[number].state for number in changed}
-        if changed != states:
-            self.settle()
-            self._slow.settle(time.monotonic())
-        for number, state in changed.items():
-            if state is not states[number]:
+            number = self._numbers.get(index)
+            state = PortState.FORWARDING if has_carrier else PortState.DISABLED
+            if number is not None and self._bridge.ports[number].state is not state:
+                if not is_settled:  # once for all: what changes is published when all is known
+                    self.settle()
+                    self._slow.settle(time.monotonic())
+                    is_settled = True
                 self._bridge.set_state(number, state)
         self.publish()
 
