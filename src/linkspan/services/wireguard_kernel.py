@@ -20,7 +20,6 @@ from linkspan.engine.kernel.links import look as look_at
 from linkspan.engine.kernel.ownership import Recipe, delete, remove_unfinished
 from linkspan.engine.kernel.trial import in_new_namespace
 from linkspan.engine.netlink import (
-    ACK,
     CREATE_EXCLUSIVELY,
     NEWLINK,
     Netlink,
@@ -145,7 +144,7 @@ def _add_link(name: str, mtu: int) -> Request:
     parts = (words(IFLA_IFNAME, name), whole(IFLA_MTU, mtu), kind_of(KIND))
     return Request(
         f"make the WireGuard interface {name}",
-        link_message(NEWLINK, ACK | CREATE_EXCLUSIVELY, *parts),
+        link_message(NEWLINK, CREATE_EXCLUSIVELY, *parts),
     )
 
 
