@@ -54,7 +54,6 @@ def test_the_default_network_becomes_a_bridge_of_scope_host() -> None:
         text
         == """\
 # A network of libvirt's, as `virsh net-dumpxml` shows it.
-# libvirt lets IPv6 out as it is; `forward: nat` here translates it too
 # line 1: without words here: <network connections='1'>
 # line 3: without words here: <uuid>bd5b0b5f-5c2d-4c2e-8f3b-2f2b3c3d3e3f
 # line 6: without words here: <port start='1024' end='65535'>
@@ -85,6 +84,7 @@ bridges:
           address: 192.168.122.11
       lease-time: 7200
     forward: nat
+    forward-ipv6: routed
     dns:
       domain: vms
       upstream: 192.0.2.53

@@ -120,6 +120,39 @@ def test_rules_that_others_change_are_written_anew(machine: Machine, damage: lis
     machine.linkspan("down", "office")
 
 
+def test_a_network_is_translated_in_one_family_and_routed_in_the_other(
+    machine: Machine, engine: str
+) -> None:
+    """As with a prefix from a provider, to which there is a route."""
+    wan = "bridge: wan, address: [10.8.0.{0}/24, 'fd00:8::{0}/64']"
+    text = LAB.format(engine=engine, publish="80:a:80")
+    text = text.replace("forward: nat", "forward: nat, forward-ipv6: routed")
+    for last in ("1", "2"):
+        text = text.replace(f"bridge: wan, address: 10.8.0.{last}/24", wan.format(last))
+    text = text.replace("address: 10.9.0.1/24", "address: [10.9.0.1/24, 'fd00:9::1/64']")
+    text = text.replace("  outside: {", "  outside: {routes: [&routes], ")
+    routes = [("10.9.0.0/24", "10.8.0.1"), ("fd00:9::/64", "fd00:8::1")]
+    written = ", ".join(f"{{destination: '{to}', via: '{via}'}}" for to, via in routes)
+    file = machine.file(text.replace("&routes", written))
+    machine.linkspan("up", file)
+    machine.linkspan("plan", "--check", file)
+    with serving(machine, "office/outside", "tcp:80"), serving(machine, "office/a", "tcp:80"):
+        assert ask(machine, "office/a", "tcp/10.8.0.2/80", "tcp/fd00:8::2/80") == [
+            "outside 10.8.0.1",
+            "outside fd00:9::1",
+        ]
+        places = ("10.9.0.1", "fd00:9::1", "10.8.0.1", "fd00:8::1")
+        assert ask(machine, "office/outside", *(f"tcp/{each}/80" for each in places)) == [
+            "no",
+            "a fd00:8::2",
+            "a 10.8.0.2",
+            "a fd00:8::2",
+        ]
+    shown = machine.linkspan("show", "office").stdout
+    assert "nat, IPv6 routed" in shown
+    machine.linkspan("down", "office")
+
+
 def forwarding(machine: Machine) -> list[str]:
     files = ["net/ipv4/ip_forward", "net/ipv6/conf/all/forwarding", "net/ipv6/conf/lo/accept_ra"]
     return machine.run(["cat", *(f"/proc/sys/{file}" for file in files)]).stdout.split()

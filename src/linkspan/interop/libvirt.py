@@ -198,7 +198,7 @@ class _Network:
             self._attribute(each, "ipv6") == "yes" for each in self._root.find("forward", "nat")
         )
         if mode == "nat" and not translates:
-            self._remark("libvirt lets IPv6 out as it is; `forward: nat` here translates it too")
+            self._bridge["forward-ipv6"] = "routed"  # libvirt lets it pass as it is
 
     def _number(self, element: Element, name: str) -> int:
         text = self._attribute(element, name) or ""

@@ -26,6 +26,9 @@ from linkspan.model.topology import Bridge, Scope, Topology
 MODES: Final = {Forward.NAT: "nat", Forward.ROUTED: "route"}
 """Mode of `forward` there by that here; none is told by leaving it out."""
 
+_WAYS: Final = {(Forward.NAT, Forward.ROUTED), *((each, each) for each in Forward)}
+"""What of IPv4 and IPv6 has words there."""
+
 _USUAL_MTU: Final = 1500
 _USUAL_LEASE: Final = 3600
 """What libvirt takes when nothing is said."""
@@ -53,7 +56,7 @@ def _describe(root: ElementTree.Element, topology: Topology, name: str) -> None:
     bridge = topology.bridges[name]
     if bridge.forward in MODES:
         forward = ElementTree.SubElement(root, "forward", mode=MODES[bridge.forward])
-        if bridge.forward is Forward.NAT:
+        if bridge.forward_of(6) is Forward.NAT:
             ElementTree.SubElement(forward, "nat", ipv6="yes")
     ElementTree.SubElement(
         root,
@@ -166,6 +169,10 @@ def _without_words(topology: Topology, name: str, bridge: Bridge) -> Iterator[st
             (
                 bridge.forward_delay % 1,
                 f"forward-delay {bridge.forward_delay:g}; libvirt has whole seconds",
+            ),
+            (
+                bridge.forward_ipv6 and (bridge.forward, bridge.forward_ipv6) not in _WAYS,
+                f"forward-ipv6 {bridge.forward_ipv6.value if bridge.forward_ipv6 else ''}",
             ),
             (bridge.publish, f"published, which libvirt can't: {', '.join(bridge.publish)}"),
             (bridge.uplink, f"uplink {bridge.uplink.interface if bridge.uplink else ''}"),

@@ -38,13 +38,21 @@ def read_networks(
         status = services.get(service_name(key))
         leases = read_leases(folder_of(place.folder, key) / LEASES)
         found[name] = NetworkSnapshot(
-            forward=bridge.forward.value if bridge.forward else None,
+            forward=_forward(bridge),
             published=list(_published(topology, name)),
             dhcp=_dhcp(topology, name, bridge, bridge.dhcp, leases) if bridge.dhcp else None,
             dns=_dns(topology, name, bridge, bridge.dns) if bridge.dns else None,
             server=status["starts"] - 1 if status and status["pid"] else None,
         )
     return found
+
+
+def _forward(bridge: Bridge) -> str | None:
+    if bridge.forward is None:
+        return None
+    ipv6 = bridge.forward_of(6) or bridge.forward
+    differs = f", IPv6 {ipv6.value}" if ipv6 is not bridge.forward else ""
+    return f"{bridge.forward.value}{differs}"
 
 
 def _published(topology: Topology, name: str) -> list[PublishedSnapshot]:

@@ -118,6 +118,13 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
             "all pass as they are. Left out, the bridge has no rules and its node is no router."
         ),
     ] = None
+    forward_ipv6: Annotated[
+        Forward | None,
+        Meta(
+            description="The same of IPv6 alone, where it differs: `routed` beside `forward: nat` "
+            "is for a network with a prefix of its own that others have a route to."
+        ),
+    ] = None
     publish: Annotated[
         tuple[PublishText, ...],
         Meta(
@@ -159,3 +166,7 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
             "is short for `52:54:00:12:34:56: {port: web.eth0}`."
         ),
     ] = {}
+
+    def forward_of(self, version: int) -> Forward | None:
+        """What becomes of packets of an IP version."""
+        return self.forward_ipv6 if version == 6 and self.forward_ipv6 else self.forward

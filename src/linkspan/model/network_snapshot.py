@@ -56,7 +56,7 @@ class NetworkSnapshot(msgspec.Struct, frozen=True):
     """The services of one bridge's network."""
 
     forward: str | None
-    """none, nat or routed; None where no rules are written."""
+    """none, nat or routed, and what else IPv6 is; None where no rules are written."""
     published: list[PublishedSnapshot]
     dhcp: DhcpSnapshot | None
     dns: DnsSnapshot | None

@@ -21,6 +21,8 @@ class Network(msgspec.Struct, frozen=True, kw_only=True):
     """none, nat or routed."""
     prefixes: tuple[str, ...] = ()
     """The networks of the bridge's addresses."""
+    version: int | None = None
+    """4 or 6 where only that IP version is meant; all prefixes are of it then."""
 
     def __str__(self) -> str:
         return " ".join([self.forward, self.bridge, *self.prefixes])

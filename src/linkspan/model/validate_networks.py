@@ -29,6 +29,15 @@ def forwards(topology: Topology) -> Iterator[Flaw]:
                 next_step="write for instance `address: 192.168.122.1/24`",
                 needs=((*path, "address"),),
             )
+        if bridge.forward_ipv6 is not None and bridge.forward is None:
+            yield Flaw(
+                (*path, "forward-ipv6"),
+                f"{label(path)}: forward-ipv6 says where IPv6 differs, and there is no forward",
+                expected="forward beside it",
+                next_step="write `forward: ` and what IPv4 is to do, or leave it out",
+                at_key=True,
+                needs=((*path, "forward"),),
+            )
         if bridge.publish and bridge.forward not in (Forward.NAT, Forward.ROUTED):
             said = "no forward" if bridge.forward is None else f"forward {bridge.forward.value}"
             yield Flaw(

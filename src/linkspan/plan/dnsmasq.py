@@ -83,7 +83,10 @@ def _dhcp(topology: Topology, name: str, bridge: Bridge, dhcp: Dhcp) -> Iterator
         yield ",".join([f"dhcp-host={port.mac}", *named, node])
     for station, fixed in dhcp.stations.items():
         yield f"dhcp-host={fixed.mac},{fixed.address},{station}"
-    gateway = dhcp.gateway or (NONE if bridge.forward is Forward.NONE else None)
+    gateway, ipv6_gateway = (
+        dhcp.gateway or (NONE if bridge.forward_of(version) is Forward.NONE else None)
+        for version in (4, 6)
+    )
     if gateway is not None:
         yield "dhcp-option=option:router" + ("" if gateway == NONE else f",{gateway}")
     mtu = dhcp.mtu or bridge.mtu
@@ -91,5 +94,5 @@ def _dhcp(topology: Topology, name: str, bridge: Bridge, dhcp: Dhcp) -> Iterator
         yield f"dhcp-option=option:mtu,{mtu}"
     if offers:
         yield "enable-ra"
-        lifetime = 0 if gateway == NONE else ROUTER_LIFETIME
+        lifetime = 0 if ipv6_gateway == NONE else ROUTER_LIFETIME
         yield f"ra-param={name},mtu:{mtu},{ROUTER_INTERVAL},{lifetime}"

@@ -40,7 +40,9 @@ def forwarding(topology: Topology) -> Iterator[Fact]:
         if not carried:
             continue
         rules = Rules(
-            networks=tuple(_network(name, bridge) for name, bridge in carried.items()),
+            networks=tuple(
+                network for name, bridge in carried.items() for network in _networks(name, bridge)
+            ),
             forwards=tuple(
                 forward for name in carried for forward in port_forwards(topology, name)
             ),
@@ -49,10 +51,18 @@ def forwarding(topology: Topology) -> Iterator[Fact]:
         yield from _settings(topology, node, rules)
 
 
-def _network(name: str, bridge: Bridge) -> Network:
+def _networks(name: str, bridge: Bridge) -> Iterator[Network]:
+    """A bridge's network; one for each IP version where these go different ways."""
     assert bridge.forward is not None
-    networks = dict.fromkeys(str(parse_interface(text).network) for text in bridge.address)
-    return Network(bridge=name, forward=bridge.forward.value, prefixes=tuple(networks))
+    networks = list(dict.fromkeys(parse_interface(text).network for text in bridge.address))
+    if bridge.forward_of(6) is bridge.forward:
+        prefixes = tuple(map(str, networks))
+        yield Network(bridge=name, forward=bridge.forward.value, prefixes=prefixes)
+        return
+    for version in (4, 6):
+        forward = bridge.forward_of(version) or bridge.forward
+        prefixes = tuple(str(each) for each in networks if each.version == version)
+        yield Network(bridge=name, forward=forward.value, prefixes=prefixes, version=version)
 
 
 def port_forwards(topology: Topology, name: str) -> Iterator[PortForward]:
@@ -60,7 +70,8 @@ def port_forwards(topology: Topology, name: str) -> Iterator[PortForward]:
     for text in topology.bridges[name].publish:
         forward = parse_publish(text)
         for version, target in targets(topology, name, forward).items():
-            if forward.listen_version in (None, version):
+            is_let_in = topology.bridges[name].forward_of(version) is not Forward.NONE
+            if forward.listen_version in (None, version) and is_let_in:
                 yield PortForward(
                     bridge=name,
                     protocol=forward.protocol,

@@ -65,12 +65,11 @@ def gateways(topology: Topology, node: Node) -> tuple[str, ...]:
 
 def _understood(topology: Topology, port: NodePort) -> Iterator[tuple[int, str]]:
     bridge = topology.bridges[port.bridge]
-    if bridge.forward not in (Forward.NAT, Forward.ROUTED):
-        return
     own = [parse_interface(text).ip for text in port.fixed]
     for text in bridge.address:
         address = parse_interface(text)
-        if any(one in address.network for one in own):
+        leads_out = bridge.forward_of(address.version) in (Forward.NAT, Forward.ROUTED)
+        if leads_out and any(one in address.network for one in own):
             yield address.version, str(address.ip)
 
 

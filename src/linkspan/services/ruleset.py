@@ -105,23 +105,28 @@ def _guard(rules: Rules) -> Iterator[Rule]:
 
 def _filter(rules: Rules) -> Iterator[Rule]:
     """Connections within a network, then those that must not be, then those that may."""
-    for network in rules.networks:
+    for bridge in dict.fromkeys(network.bridge for network in rules.networks):
         # Bridged frames come here, too, where the machine takes them through the firewall.
-        yield [_meta("iifname", network.bridge), _meta("oifname", network.bridge), _ACCEPT]
+        yield [_meta("iifname", bridge), _meta("oifname", bridge), _ACCEPT]
     for network in rules.networks:
         if network.forward == "none":
-            yield [_meta("iifname", network.bridge), _REJECT]
-            yield [_meta("oifname", network.bridge), _REJECT]
+            yield [*_only(network), _meta("iifname", network.bridge), _REJECT]
+            yield [*_only(network), _meta("oifname", network.bridge), _REJECT]
     for network in rules.networks:
         if network.forward == "nat":
-            for version in _IP:
+            for version in [network.version] if network.version else _IP:
                 yield _foreign_source(network, version)
     for network in rules.networks:
         if network.forward == "nat":
-            towards = _meta("oifname", network.bridge)
-            yield [towards, _in(_ct("state"), ["established", "related"]), _ACCEPT]
-            yield [towards, _in(_ct("status"), "dnat"), _ACCEPT]
-            yield [towards, _REJECT]
+            towards = [*_only(network), _meta("oifname", network.bridge)]
+            yield [*towards, _in(_ct("state"), ["established", "related"]), _ACCEPT]
+            yield [*towards, _in(_ct("status"), "dnat"), _ACCEPT]
+            yield [*towards, _REJECT]
+
+
+def _only(network: Network) -> Rule:
+    """The IP version of a network that is of one alone."""
+    return [_meta("nfproto", _NFPROTO[network.version])] if network.version else []
 
 
 def _foreign_source(network: Network, version: int) -> Rule:
