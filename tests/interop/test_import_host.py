@@ -71,7 +71,7 @@ def test_text_is_the_file_of_the_topology() -> None:
 
 
 def test_what_has_no_words_is_told_where_it_would_stand() -> None:
-    holder = TapHolder(pid=7, command="qemu", descriptor=3)
+    holder = TapHolder(pid=7, command="qemu", descriptor=3, guest="web")
     tap = port(10, "tap0", BR0, 2, kind="tap", holders=(holder,))
     lost = port(11, "ve1", BR0, 3, peer=FarEnd(index=2, netnsid=3))
     tunnel = port(12, "vx0", BR0, 4, kind="vxlan", details={"id": 5, "remote": "192.0.2.1"})
@@ -80,7 +80,7 @@ def test_what_has_no_words_is_told_where_it_would_stand() -> None:
     alone = link(14, "wg0", "wireguard")
     imported = import_host(machine(tap, lost, tunnel, odd, alone, fdb=(fixed,)), "host.yaml")
     for told in (
-        "port tap0 (tap): held open by qemu (pid 7)",
+        "port tap0 (tap): held open by guest web (qemu, pid 7)",
         "port ve1 (veth): the namespace of its other end was not found",
         "port vx0 (vxlan): tunnel with VNI 5 to 192.0.2.1",
         "port odd0 (odd): the file has no ports of this kind",

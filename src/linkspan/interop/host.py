@@ -23,6 +23,7 @@ from linkspan.model.interface_snapshot import Interface, VlanEntry
 from linkspan.model.names import port_name
 from linkspan.model.position import Path
 from linkspan.model.topology import HOST
+from linkspan.view.tables import holder_text
 
 NAME: Final = "host"
 """The lab's name in the file."""
@@ -191,8 +192,8 @@ def _entries(
 
 def _why_not(host: NamespaceSnapshot, port: Interface) -> str:
     if port.kind in ("tap", "tun"):
-        holders = ", ".join(f"{each.command} (pid {each.pid})" for each in port.holders)
-        return f"held open by {holders or 'nobody'}; the file has no machines with taps"
+        holders = ", ".join(map(holder_text, port.holders))
+        return f"held open by {holders or 'nobody'}; a tap of others stays a port without the file"
     if port.kind == "veth":
         far = port.peer
         if far is not None and (far.netnsid is None or far.namespace == host.id):
