@@ -116,7 +116,9 @@ def _verdict(statements: Sequence[Json]) -> tuple[Verdict, str]:
 
 def _match(match: Json) -> Test:
     test = _compare(match["left"], match["right"])
-    return negated(test) if match["op"] == "!=" else test
+    if match["op"] == "!=":
+        return negated(test)
+    return test if match["op"] in ("==", "in") else unknown
 
 
 def _compare(left: Any, right: Any) -> Test:
@@ -148,9 +150,11 @@ def _values(right: Any) -> list[Any] | None:
     """What a field is compared with; None for a set with a name."""
     if isinstance(right, str) and right.startswith("@"):
         return None
-    if isinstance(right, Mapping) and "set" in right:
-        return list(right["set"])
-    return list(right) if isinstance(right, list) else [right]
+    values = right["set"] if isinstance(right, Mapping) and "set" in right else right
+    return [
+        each["elem"]["val"] if isinstance(each, Mapping) and "elem" in each else each
+        for each in (values if isinstance(values, list) else [values])
+    ]
 
 
 def _network(value: Any) -> Any:
