@@ -6,10 +6,11 @@ needs them, so that `linkspan --version` answers at once.
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -20,6 +21,10 @@ from linkspan.cli.imports import import_
 from linkspan.cli.reading import COMMANDS as READING_COMMANDS
 from linkspan.cli.uplink import COMMANDS as UPLINK_COMMANDS
 from linkspan.errors import LinkspanError
+
+_BETWEEN_COLLECTIONS: Final = 100_000
+"""Values that come to stay before Python looks for cycles among all of them. A command makes many
+values and hardly a cycle, and with its usual 700 looks through a large lab again and again."""
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -146,6 +151,7 @@ for _command in (*READING_COMMANDS, *UPLINK_COMMANDS, export, import_):
 
 def main(arguments: Sequence[str] | None = None, run: Callable[..., Any] = cli.main) -> None:
     """Run the command line and exit with its status; errors of ours are printed, not raised."""
+    gc.set_threshold(_BETWEEN_COLLECTIONS)
     try:
         run(args=arguments, prog_name="linkspan", standalone_mode=False)
     except LinkspanError as error:

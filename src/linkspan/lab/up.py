@@ -12,7 +12,6 @@ from linkspan.lab.choose import Choice, choose
 from linkspan.lab.confirm import require_confirmed
 from linkspan.lab.executor import Progress
 from linkspan.lab.find import Place
-from linkspan.lab.guests import with_guests
 from linkspan.lab.keys import keep_keys, with_keys
 from linkspan.lab.life import alive
 from linkspan.lab.notices import notices
@@ -134,4 +133,8 @@ def preview(file: Path) -> tuple[Plan, list[str]]:
 
 def _with_guests(topology: Topology, uplinks: Uplinks) -> Uplinks:
     """What is to be made, with the ports of libvirt's guests. They are not the lab's afterwards."""
+    if topology.scope is not Scope.HOST:
+        return uplinks
+    from linkspan.lab.guests import with_guests  # takes long to load
+
     return replace(uplinks, wanted=with_guests(topology, uplinks.wanted))
