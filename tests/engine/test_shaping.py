@@ -14,8 +14,8 @@ from tests.engine.switch_process import Switch
 
 from linkspan.bridge.reasons import Reason
 from linkspan.engine.user.devices import VNET_HEADER_BYTES
-from linkspan.engine.user.shaping import LEAST_BACKLOG, MOST_BYTES, Line
-from linkspan.model.shaping import Shape
+from linkspan.engine.user.shaping import MOST_BYTES, Line
+from linkspan.model.shaping import LEAST_BACKLOG, Shape
 
 A, B = station(1), station(2)
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from linkspan.engine.kernel.capabilities import can_bridge, probe
+from linkspan.engine.kernel.capabilities import can_bridge, cannot_shape, probe
 from linkspan.engine.user.devices import may_open_tap
 from linkspan.errors import Fault, Mistake
 from linkspan.model.base import Engine
@@ -86,8 +86,15 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
     has_tunnel = any(tunnel.bridge == name for _, tunnel in topology.tunnels())
     if why := can_bridge(has_tunnel):
         return why
-    if any(port.bridge == name and port.shape != Shape() for _, _, port in topology.node_ports()):
-        return "only engine user limits bandwidth, delay and loss of ports"
+    shaped = {
+        (topology.is_machine(node), port.shape)
+        for node, _, port in topology.node_ports()
+        if port.bridge == name and port.shape != Shape()
+    }
+    if any(is_machine for is_machine, _ in shaped):
+        return "only engine user limits what a virtual machine sends"
+    if why := cannot_shape(shape for _, shape in shaped):
+        return why
     lacks = probe(options_of(bridge), _port_options(topology, name))
     return "; ".join(f"no {lack.option}: {lack.why}" for lack in lacks)
 

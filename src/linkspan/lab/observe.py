@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeAlias
 
 import msgspec
 from msgspec.structs import replace
 
 from linkspan.control.lines import Client
+from linkspan.engine.kernel.lines import read_lines
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
@@ -38,7 +39,7 @@ from linkspan.model.snapshot import (
     NodeSnapshot,
     WireguardSnapshot,
 )
-from linkspan.model.state import Bridge, BridgeKey
+from linkspan.model.state import Bridge, BridgeKey, Shaping, ShapingKey, State
 from linkspan.model.topology import HOST, NodeKind, Topology
 from linkspan.plan.current import is_bridges_end
 from linkspan.sandbox import holder, state
@@ -59,15 +60,15 @@ def observe(place: Place) -> LabSnapshot:
     with holder.connect(place.folder) as init:
         status = init.call("status")
         every = [HOST, *(name for name in topology.nodes if name != HOST)]
-        nodes = [name for name in every if not topology.is_machine(name)]
-        found, tunnels = _read(place, init, topology, nodes, with_own=nodes != every)
+        nodes = _with_namespace(topology)
+        found, tunnels, shapes = _read(place, init, topology, applied, with_own=nodes != every)
     found = with_foreign_holders(found)
     networks = read_networks(place, topology, status["services"])
     bridges = []
     for name, bridge in topology.bridges.items():
         match applied.get(BridgeKey(name)):
             case Bridge(engine="kernel"):
-                seen = kernel_bridge(place.name, name, bridge.node, found)
+                seen = _with_shapes(kernel_bridge(place.name, name, bridge.node, found), shapes)
             case _:
                 restarts = status["services"][service_name(name)]["starts"] - 1
                 seen = replace(read_bridge(place.folder, name), restarts=restarts)
@@ -122,15 +123,37 @@ def _taps(namespaces: Mapping[str, NamespaceSnapshot]) -> dict[str, Counters]:
     }
 
 
-def _read(
-    place: Place, init: Client, topology: Topology, nodes: Sequence[str], with_own: bool
-) -> tuple[dict[str, NamespaceSnapshot], dict[tuple[str, str], WireguardSnapshot]]:
-    """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's; and
-    what WireGuard interfaces say of themselves.
+_Read: TypeAlias = tuple[
+    dict[str, NamespaceSnapshot],
+    dict[tuple[str, str], WireguardSnapshot],
+    dict[ShapingKey, Shaping],
+]
+
+
+def _with_namespace(topology: Topology) -> list[str]:
+    """The nodes that have a namespace, the host first."""
+    every = [HOST, *(name for name in topology.nodes if name != HOST)]
+    return [name for name in every if not topology.is_machine(name)]
+
+
+def _with_shapes(bridge: BridgeSnapshot, shapes: Mapping[ShapingKey, Shaping]) -> BridgeSnapshot:
+    """A bridge of the kernel with the limits of its ports."""
+    ports = []
+    for port in bridge.ports:
+        shaping = shapes.get(ShapingKey(port.node or "", port.interface or ""))
+        ports.append(replace(port, shape=shaping.shape) if shaping is not None else port)
+    return replace(bridge, ports=ports)
+
+
+def _read(place: Place, init: Client, topology: Topology, applied: State, with_own: bool) -> _Read:
+    """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's; what
+    WireGuard interfaces say of themselves; and the limits that the kernel has for ports.
     """
     _, lab = init.call_for_descriptors("fetch", name="lab")
 
-    def read() -> tuple[dict[str, NamespaceSnapshot], dict[tuple[str, str], WireguardSnapshot]]:
+    nodes = _with_namespace(topology)
+
+    def read() -> _Read:
         site = Site(place.name, place.folder, init, scope_of(place.folder))
         try:
             site.find_networks(nodes)
@@ -138,7 +161,8 @@ def _read(
             if with_own:
                 with Dumps() as dumps:
                     found[_OWN] = read_namespace(dumps)
-            return found, wireguards(site, topology, time.time())
+            shapes = dict(read_lines(site, found, [applied]))
+            return found, wireguards(site, topology, time.time()), shapes
         finally:
             site.close()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
+from linkspan.engine.kernel.lines import read_lines
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_for_plan, read_namespace
 from linkspan.engine.site import Site
@@ -45,6 +46,7 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *read_rules(site, _hosts(nodes, known), _rules(states)),
             *read_passes(site, known),
             *kernel_bridges(site.lab, nodes),
+            *read_lines(site, nodes, states),
             *read_user(site, nodes),
             *wires(site.lab, nodes),
             *guests(desired, nodes),

@@ -43,7 +43,12 @@ def bandwidth(text: str) -> str:
             "bits a second, from 8k to 100G: a whole number and k, M or G (1000 each)",
             "write for instance 10M",
         )
-    unit = next(unit for unit in "GMk" if bits % _UNITS[unit] == 0)
+    return bandwidth_of(bits)
+
+
+def bandwidth_of(bits: int) -> str:
+    """A number of bits a second as the file has it."""
+    unit = next((unit for unit in "GMk" if bits % _UNITS[unit] == 0), "k")
     return f"{bits // _UNITS[unit]}{unit}"
 
 
@@ -75,6 +80,18 @@ class Shape(msgspec.Struct, frozen=True):
         return ", ".join(filter(None, parts))
 
 
+LEAST_BACKLOG: Final = 128 << 10
+"""Bytes that may wait to be sent on the slowest line: two frames of the largest size."""
+
+BACKLOG_SECONDS: Final = 0.1
+"""What a faster line takes that it has not sent yet."""
+
+
+def backlog_bytes(shape: Shape) -> int:
+    """Bytes that may wait to be sent, where there is a bandwidth."""
+    return max(LEAST_BACKLOG, round(BACKLOG_SECONDS * (shape.bits or 0) / 8))
+
+
 class ShapedOptions(PortOptions, frozen=True, kw_only=True):
     """The options of a port whose line can be shaped."""
 
@@ -101,8 +118,8 @@ class ShapedOptions(PortOptions, frozen=True, kw_only=True):
 
     @property
     def shape(self) -> Shape:
-        """How the line is to be."""
-        return Shape(self.bandwidth, self.delay, self.loss)
+        """How the line is to be, in steps that a kernel's units have."""
+        return Shape(self.bandwidth, round(self.delay, 6), round(self.loss, 4))
 
 
 class ShapingKey(Key, frozen=True):

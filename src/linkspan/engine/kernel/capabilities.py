@@ -9,7 +9,7 @@ long as this process lives.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from typing import Final
 
@@ -26,9 +26,11 @@ from linkspan.engine.kernel.messages import (
 from linkspan.engine.kernel.trial import in_new_namespace
 from linkspan.engine.kernel.vxlan import add_vxlan
 from linkspan.engine.netlink import Netlink, Request
+from linkspan.engine.queueing import put_shape
 from linkspan.errors import Refusal
 from linkspan.model.kernel_options import reported, sparse
 from linkspan.model.options import BY_NAME, Option, OptionScope, Plain
+from linkspan.model.shaping import Shape
 from linkspan.model.state import Vxlan
 from linkspan.wire.vxlan import PORT
 
@@ -94,6 +96,23 @@ def probe(bridge: Mapping[str, Plain], port: Mapping[str, Plain]) -> tuple[Lack,
     ).lacks
 
 
+def cannot_shape(shapes: Iterable[Shape]) -> str | None:
+    """Why this kernel can't make lines slow, late and lossy as these are; None where it can. What
+    counts is which of the three a line is.
+    """
+    for shape in sorted({_kind_of(shape) for shape in shapes}, key=str):
+        if why := _try((), shape=shape).unable:
+            kind, built_with = ("delay and loss", "NETEM") if shape.delay else ("bandwidth", "TBF")
+            return (
+                f"no {kind}: {why} (a kernel that has it is built with CONFIG_NET_SCH_{built_with})"
+            )
+    return None
+
+
+def _kind_of(shape: Shape) -> Shape:
+    return Shape(delay=1.0) if shape.delay or shape.loss else Shape(bandwidth="1M")
+
+
 _Wanted = tuple[tuple[OptionScope, str, Plain], ...]
 
 
@@ -103,20 +122,22 @@ class _Answer(msgspec.Struct, frozen=True):
 
 
 @cache
-def _try(wanted: _Wanted, has_tunnel: bool = False) -> _Answer:
+def _try(wanted: _Wanted, has_tunnel: bool = False, shape: Shape | None = None) -> _Answer:
     try:
         said = in_new_namespace(
-            lambda netlink: msgspec.json.encode(_answer(netlink, wanted, has_tunnel))
+            lambda netlink: msgspec.json.encode(_answer(netlink, wanted, has_tunnel, shape))
         )
     except Refusal as refusal:
         return _Answer(str(refusal))
     return msgspec.json.decode(said, type=_Answer)
 
 
-def _answer(netlink: Netlink, wanted: _Wanted, has_tunnel: bool) -> _Answer:
+def _answer(netlink: Netlink, wanted: _Wanted, has_tunnel: bool, shape: Shape | None) -> _Answer:
     _make(netlink)
     if has_tunnel:
         netlink.run([add_vxlan(_TUNNEL, _ANY_TUNNEL, None)])
+    if shape is not None:
+        netlink.run([put_shape(netlink.index(_PORT), shape)])
     return _Answer(lacks=tuple(_lacks(netlink, wanted)) if wanted else ())
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from linkspan.engine.base import Failed
+from linkspan.engine.kernel.lines import line_of, set_line
 from linkspan.engine.kernel.links import Link, look
 from linkspan.engine.kernel.machine_ports import add_machine_port, find_machine_port
 from linkspan.engine.kernel.messages import (
@@ -52,6 +53,8 @@ from linkspan.model.state import (
     EntryKey,
     Port,
     PortKey,
+    Shaping,
+    ShapingKey,
     Uplink,
     UplinkKey,
     Vxlan,
@@ -197,7 +200,11 @@ class KernelEngine:
         target, bridge = self._find_bridge(after)
         if place != self._places[after]:
             network = self._site.network(self._places[after])
-            self._site.netlink(place).run([set_master(near, None), move_link(near, network)])
+            netlink = self._site.netlink(place)
+            shape = line_of(self._site, place, netlink.index(near))
+            netlink.run([set_master(near, None), move_link(near, network)])
+            if shape is not None:
+                set_line(target, target.index(near), shape)
         # An interface is down where it was moved to, and its address mode is the usual one.
         target.run([set_master(near, bridge.index), set_link(near, up=True)])
         keep_from_addresses(target, [near])
@@ -212,6 +219,13 @@ class KernelEngine:
             return
         recipe = Recipe(self._mark_of(key), "veth", before.mac)
         delete(self._site.netlink(key.node), key.interface, recipe)
+
+    def _shaping(self, key: ShapingKey, before: Shaping | None, after: Shaping | None) -> None:
+        shape = after.shape if after is not None else None
+        far = self._site.netlink(key.node)
+        place, near = self._near(PortKey(key.node, key.interface), "")
+        set_line(self._site.netlink(place), near.index, shape)
+        set_line(far, far.index(key.interface), shape)
 
     def _uplink(self, key: UplinkKey, before: Uplink | None, after: Uplink | None) -> None:
         netlink = self._site.netlink(key.node)
@@ -269,6 +283,7 @@ class KernelEngine:
     _METHODS: Final[dict[type[Key], Callable[..., None]]] = {
         BridgeKey: _bridge,
         PortKey: _port,
+        ShapingKey: _shaping,
         UplinkKey: _uplink,
         VxlanKey: _vxlan,
         EntryKey: _entry,

@@ -10,8 +10,8 @@ A frame that comes to a line is first lost or not, by chance; then it waits unti
 what came before it, and takes its own length in bits over the bandwidth to be sent itself: a token
 bucket that holds one frame. Then it is under way for the delay. What comes of it is one time, the
 frame's due time, and times only grow, so no frame overtakes another, not even when the shape of a
-line changes while frames are on it. A line takes so much that is not sent yet (`backlog`), and so
-much in all (`MOST_BYTES`); what comes beyond that is dropped, and counted as FULL_RING.
+line changes while frames are on it. A line takes so much that is not sent yet (`backlog_bytes`),
+and so much in all (`MOST_BYTES`); what comes beyond that is dropped, and counted as FULL_RING.
 
 The lines that have frames stand in a heap by the due time of their first one, and one alarm is set
 for the first of them. A line that only loses frames has none waiting.
@@ -40,17 +40,11 @@ from linkspan.engine.user.devices import VNET_HEADER_BYTES
 from linkspan.engine.user.ports import Port
 from linkspan.engine.user.slow_path import BURST, SlowPath
 from linkspan.engine.user.timer import Alarm
-from linkspan.model.shaping import Shape
+from linkspan.model.shaping import Shape, backlog_bytes
 from linkspan.types import PortNumber
 
 MOST_BYTES: Final = 16 << 20
 """On one line: more than a second of 100 Mbit/s."""
-
-LEAST_BACKLOG: Final = 128 << 10
-"""Bytes that may wait to be sent on the slowest line: two frames of the largest size."""
-
-BACKLOG_SECONDS: Final = 0.1
-"""What a faster line takes that it has not sent yet."""
 
 LOST: Final = errno.ECOMM
 """What a line says of a frame that it loses (`ports`)."""
@@ -75,12 +69,6 @@ class Line:
         """When the first frame is to be taken; None when there is none."""
         return self._frames[0][0] if self._frames else None
 
-    @property
-    def backlog(self) -> float:
-        """Bytes that may wait to be sent."""
-        bits = self.shape.bits
-        return 0.0 if bits is None else max(LEAST_BACKLOG, BACKLOG_SECONDS * bits / 8)
-
     def put(self, frame: bytes, now: float) -> Reason | None:
         """A frame with its vnet header comes at a time in seconds; returns why it is not taken."""
         shape, size = self.shape, len(frame) - VNET_HEADER_BYTES
@@ -91,7 +79,7 @@ class Line:
         sent = now
         if (bits := shape.bits) is not None:
             sent = max(self._sent, now)
-            if (sent - now) * bits / 8 + size > self.backlog:
+            if (sent - now) * bits / 8 + size > backlog_bytes(shape):
                 return Reason.FULL_RING
             sent += size * 8 / bits
             self._sent = sent

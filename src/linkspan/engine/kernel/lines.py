@@ -1,0 +1,76 @@
+"""Slow, late and lossy ports of kernel bridges: a queueing discipline at both ends of the veth.
+
+The node's end holds up what the node sends, the bridge's end what it receives.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Mapping
+
+from linkspan.engine.netlink import Netlink
+from linkspan.engine.queueing import drop_shape, put_shape, read_shapes
+from linkspan.engine.reading.dump import Dumps
+from linkspan.engine.site import Site
+from linkspan.errors import Refusal
+from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.names import Mark, port_name
+from linkspan.model.shaping import Shape, Shaping, ShapingKey, shaping
+from linkspan.model.state import State
+from linkspan.plan.current import is_bridges_end
+from linkspan.sandbox.namespaces import inside
+
+
+def set_line(netlink: Netlink, index: int, shape: Shape | None) -> None:
+    """Limit what an interface sends, or lift that. Raises Refusal."""
+    if shape is not None:
+        netlink.run([put_shape(index, shape)])
+        return
+    with contextlib.suppress(Refusal):  # there is nothing to lift
+        netlink.run([drop_shape(index)])
+
+
+def line_of(site: Site, node: str, index: int) -> Shape | None:
+    """How an interface is limited. Raises OSError."""
+    with inside(site.network(node)), Dumps() as dumps:
+        return read_shapes(dumps).get(index)
+
+
+def read_lines(
+    site: Site, nodes: Mapping[str, NamespaceSnapshot], states: Iterable[State]
+) -> Iterator[tuple[ShapingKey, Shaping]]:
+    """The limits of ports of kernel bridges, of those that somebody declares. Ends that are limited
+    in different ways are read as a line without limits, which nobody declares. Raises OSError.
+    """
+    wanted = dict.fromkeys(key for state in states for key in state if isinstance(key, ShapingKey))
+    ends = _ends(site.lab, nodes) if wanted else {}
+    shapes: dict[str, dict[int, Shape]] = {}
+
+    def find(node: str, index: int) -> Shape | None:
+        if node not in shapes:
+            with inside(site.network(node)), Dumps() as dumps:
+                shapes[node] = read_shapes(dumps)
+        return shapes[node].get(index)
+
+    for key in wanted:
+        near = ends.get(port_name(key.node, key.interface))
+        far = nodes[key.node].interface(key.interface) if key.node in nodes else None
+        if near is None or far is None:
+            continue
+        found = {find(*near), find(key.node, far.index)}
+        if found != {None}:
+            shape = found.pop() if len(found) == 1 else None
+            yield key, shaping("kernel", shape or Shape())
+
+
+def _ends(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> dict[str, tuple[str, int]]:
+    """Node and index of the bridges' ends of veths, by the names of the ports."""
+    return {
+        each.mark.id: (node, each.index)
+        for node, found in nodes.items()
+        for each in found.interfaces
+        if each.mark is not None
+        and each.kind == "veth"
+        and is_bridges_end(each)
+        and each.mark == Mark(lab, each.mark.id)
+    }
