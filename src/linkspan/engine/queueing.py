@@ -21,8 +21,9 @@ from linkspan.engine.packed import Packed, attribute, words
 from linkspan.engine.reading.dump import Attributes, Dumps, attributes, native, text
 from linkspan.model.shaping import Shape, backlog_bytes, bandwidth_of
 
-OUR_HANDLE: Final = 0x6C73 << 16
-"""Of our discipline at an interface: `6c73:`."""
+_HANDLES: Final = {"tbf": 0x6C73 << 16, "netem": 0x6C74 << 16}
+"""Of our disciplines at an interface, `6c73:` and `6c74:`. One can take the place of one of another
+kind only under another handle (tc_modify_qdisc, net/sched/sch_api.c)."""
 
 _NEWQDISC, _DELQDISC, _GETQDISC = 36, 37, 38
 _ROOT: Final = 0xFFFFFFFF
@@ -57,17 +58,28 @@ _SECOND: Final = 1_000_000_000
 
 def put_shape(index: int, shape: Shape) -> Request:
     """Have an interface send like a line of this shape, in the place of what it had at its root."""
-    is_plain = not shape.delay and not shape.loss
-    kind, options = ("tbf", _tbf(shape)) if is_plain else ("netem", _netem(shape))
-    header = _TCMSG.pack(0, index, OUR_HANDLE, _ROOT, 0)
+    kind = _kind_of(shape)
+    options = _tbf(shape) if kind == "tbf" else _netem(shape)
+    header = _TCMSG.pack(0, index, _HANDLES[kind], _ROOT, 0)
     body = header + words(_TCA_KIND, kind) + attribute(_TCA_OPTIONS, options)
     return Request(f"limit what is sent ({kind})", Packed(_NEWQDISC, CREATE_OR_REPLACE, body))
 
 
-def drop_shape(index: int) -> Request:
-    """Have an interface send as it did; the kernel refuses when there is nothing of ours."""
-    header = _TCMSG.pack(0, index, OUR_HANDLE, _ROOT, 0)
-    return Request("lift the limits of what is sent", Packed(_DELQDISC, ACK, header))
+def drop_shapes(index: int) -> tuple[Request, ...]:
+    """Have an interface send as it did: a request for each discipline that it may have of ours,
+    which the kernel refuses when it has not.
+    """
+    return tuple(
+        Request(
+            "lift the limits of what is sent",
+            Packed(_DELQDISC, ACK, _TCMSG.pack(0, index, handle, _ROOT, 0)),
+        )
+        for handle in _HANDLES.values()
+    )
+
+
+def _kind_of(shape: Shape) -> str:
+    return "netem" if shape.delay or shape.loss else "tbf"
 
 
 def _tbf(shape: Shape) -> bytes:
@@ -106,7 +118,7 @@ def read_shapes(dumps: Dumps) -> dict[int, Shape]:
     found = {}
     for message in dumps.entries(_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0)):
         _, index, handle, _, _ = _TCMSG.unpack_from(message)
-        if handle == OUR_HANDLE:
+        if handle in _HANDLES.values():
             values = attributes(message, _TCMSG.size)
             found[index] = shape_of(text(values[_TCA_KIND]), values.get(_TCA_OPTIONS, b""))
     return found

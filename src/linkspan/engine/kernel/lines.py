@@ -9,7 +9,7 @@ import contextlib
 from collections.abc import Iterable, Iterator, Mapping
 
 from linkspan.engine.netlink import Netlink
-from linkspan.engine.queueing import drop_shape, put_shape, read_shapes
+from linkspan.engine.queueing import drop_shapes, put_shape, read_shapes
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.site import Site
 from linkspan.errors import Refusal
@@ -26,8 +26,9 @@ def set_line(netlink: Netlink, index: int, shape: Shape | None) -> None:
     if shape is not None:
         netlink.run([put_shape(index, shape)])
         return
-    with contextlib.suppress(Refusal):  # there is nothing to lift
-        netlink.run([drop_shape(index)])
+    for request in drop_shapes(index):
+        with contextlib.suppress(Refusal):  # it is of the other kind, or has gone
+            netlink.run([request])
 
 
 def line_of(site: Site, node: str, index: int) -> Shape | None:
