@@ -72,7 +72,7 @@ def drop_shapes(index: int) -> tuple[Request, ...]:
     return tuple(
         Request(
             "lift the limits of what is sent",
-            Packed(_DELQDISC, ACK, _TCMSG.pack(0, index, handle, _ROOT, 0)),
+            Packed(_DELQDISC, 0, _TCMSG.pack(0, index, handle, _ROOT, 0)),
         )
         for handle in _HANDLES.values()
     )
