@@ -50,6 +50,9 @@ def test_the_lan_gives_the_machine_an_address_and_everybody_reaches_it(up: Machi
         for address in (ROUTER, known["laptop"]):
             guest.ask(f"ping -c 1 -W 9 {address}", " 0% packet loss")
         guest.ask("ip route", f"default via {ROUTER}")
+    nodes = json.loads(up.linkspan("show", LAB, "--json").stdout)["nodes"]
+    (interface,) = next(node for node in nodes if node["name"] == "guest")["interfaces"]
+    assert interface["addresses"] == [f"{known['guest']}/24"]
     found = reached(up, LAB)
     assert found["laptop"] == {ROUTER, SERVER, known["guest"]}
     assert found["server"] == {ROUTER, known["laptop"], known["guest"]}

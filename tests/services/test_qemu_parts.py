@@ -44,6 +44,7 @@ def test_a_machine_on_the_command_line_of_qemu() -> None:
         ("-accel", "tcg"),
         ("-m", "256"),
         ("-smp", "2"),
+        ("-cpu", "max"),
         ("-kernel", "/k"),
         ("-initrd", "/i"),
         ("-append", "console=ttyS0"),

@@ -6,40 +6,16 @@ from linkspan.control.lines import Client
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.lab.find import Place
+from linkspan.lab.lent import lent
 from linkspan.lab.observe import fetch_network, require_topology
-from linkspan.model.names import with_macs
 from linkspan.model.snapshot import LeaseSnapshot
-from linkspan.model.state import ServiceKey
 from linkspan.model.topology import Topology
-from linkspan.plan.services import SERVER
 from linkspan.sandbox.namespaces import close_all, inside
-from linkspan.services.leases import read_leases
-from linkspan.services.programs import LEASES, folder_of
 
 
 def leases(place: Place) -> list[LeaseSnapshot]:
-    """What the bridges of a running lab have lent, by bridge and address. Raises LinkspanError.
-
-    Who asks may be on another bridge that is connected with the one that lends.
-    """
-    topology = with_macs(require_topology(place))
-    owners = {(port.bridge, port.mac): node for node, _, port in topology.node_ports()}
-    elsewhere = {port.mac: node for node, _, port in topology.node_ports()}
-    found = []
-    for name, bridge in topology.bridges.items():
-        folder = folder_of(place.folder, ServiceKey(SERVER, bridge.node, name))
-        found += [
-            LeaseSnapshot(
-                bridge=name,
-                address=lease.address,
-                mac=lease.mac,
-                name=lease.name,
-                expires=lease.expires,
-                node=owners.get((name, lease.mac), elsewhere.get(lease.mac)),
-            )
-            for lease in sorted(read_leases(folder / LEASES), key=lambda each: each.order)
-        ]
-    return found
+    """What the bridges of a running lab have lent, by bridge and address. Raises LinkspanError."""
+    return lent(place.folder, require_topology(place))
 
 
 def leased_addresses(init: Client, topology: Topology) -> dict[str, list[str]]:

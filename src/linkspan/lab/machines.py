@@ -15,11 +15,13 @@ from typing import Any, Final
 
 from linkspan.control.lines import Client
 from linkspan.errors import Missing, Refusal
+from linkspan.lab.lent import with_prefix
 from linkspan.model.names import port_name, with_macs
 from linkspan.model.snapshot import (
     BridgeSnapshot,
     Counters,
     InterfaceSnapshot,
+    LeaseSnapshot,
     MachinePortSnapshot,
     MachineSnapshot,
     NodeSnapshot,
@@ -78,8 +80,10 @@ def read_machines(
     return found
 
 
-def as_node(topology: Topology, machine: MachineSnapshot) -> NodeSnapshot:
-    """A machine among the nodes: its interfaces as the file has them."""
+def as_node(
+    topology: Topology, machine: MachineSnapshot, lent: Sequence[LeaseSnapshot]
+) -> NodeSnapshot:
+    """A machine among the nodes: its interfaces as the file has them, and what was lent to it."""
     declared = topology.nodes[machine.node]
     is_up = machine.pid != 0
     return NodeSnapshot(
@@ -92,7 +96,10 @@ def as_node(topology: Topology, machine: MachineSnapshot) -> NodeSnapshot:
                 mtu=topology.mtu_of(declared.ports[port.interface]),
                 up=is_up,
                 carrier=is_up,
-                addresses=list(declared.ports[port.interface].fixed),
+                addresses=[
+                    *declared.ports[port.interface].fixed,
+                    *(with_prefix(topology, each) for each in lent if each.mac == port.mac),
+                ],
                 bridge=port.bridge,
             )
             for port in machine.ports

@@ -24,6 +24,7 @@ from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place
 from linkspan.lab.guests import with_foreign_holders
 from linkspan.lab.kernel_bridge import kernel_bridge
+from linkspan.lab.lent import lent
 from linkspan.lab.life import scope_of
 from linkspan.lab.machines import as_node, read_machines
 from linkspan.lab.networks import read_networks
@@ -82,8 +83,9 @@ def observe(place: Place) -> LabSnapshot:
             )
         )
     commands = read_commands(place.folder, topology, status["services"])
-    machines = []
+    machines, leases = [], []
     if nodes != every:
+        leases = lent(place.folder, topology)
         with holder.connect(place.folder) as init:
             machines = read_machines(place.folder, init, topology, bridges, _taps(found))
     return LabSnapshot(
@@ -102,7 +104,7 @@ def observe(place: Place) -> LabSnapshot:
             )
             for node in nodes
         ]
-        + [as_node(topology, machine) for machine in machines],
+        + [as_node(topology, machine, leases) for machine in machines],
         machines=machines,
         pending=pending(place),
     )

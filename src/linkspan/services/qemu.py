@@ -65,6 +65,8 @@ def command(
     """The command line. `ends` are, by port, the descriptor and whether it is a tap."""
     words = [program, "-name", f"{lab}/{node}", "-nodefaults", "-no-user-config"]
     words += ["-machine", "pc,graphics=off", "-accel", accelerator, "-display", "none"]
+    # Disks of today's distributions want more than QEMU's usual processor has (x86-64-v2, -v3).
+    words += ["-cpu", "max"]
     words += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     words += ["-qmp", f"unix:{control_name(node)},server=on,wait=off"]
     words += ["-chardev", f"socket,id=console,path={console_name(node)},server=on,wait=off"]
