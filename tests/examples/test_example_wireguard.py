@@ -47,7 +47,10 @@ def test_a_bridge_goes_through_the_tunnel_whole(machine: Machine, engine: str) -
     machine.linkspan("up", file)
     machine.linkspan("plan", "--check", file)
     run(machine, "h1", "ping", "-c1", "-W5", "192.168.2.2")
-    run(machine, "b", "ping", "-c1", "-W5", "-M", "do", "-s", "1342", "10.8.0.1")
+    run(machine, "b", "ping", "-4", "-c1", "-W5", "-M", "do", "-s", "1342", "a")
+    run(machine, "a", "ping", "-c1", "-W5", "10.8.0.2")
+    leases = json.loads(machine.linkspan("leases", "wireguard", "--json").stdout)
+    assert {(lease["bridge"], lease["node"]) for lease in leases} == {("br1", "b")}
     (peer,) = device(machine, "h1")["peers"]
     assert peer["handshake_age"] < 60
     assert peer["bytes_in"] > 1300

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from linkspan.model.segments import segment
 from linkspan.model.topology import HOST, Topology
 from linkspan.plan.name_servers import domains
 from linkspan.sandbox.state import HOSTS, NODE_FILES
@@ -58,6 +59,6 @@ def _bridges_of(topology: Topology, node: str) -> list[str]:
     declared = topology.nodes.get(node)
     ports = declared.ports.values() if declared else ()
     return [
-        *(port.bridge for port in ports),
+        *(each for port in ports for each in segment(topology, port.bridge)),
         *(name for name, bridge in topology.bridges.items() if bridge.node == node),
     ]

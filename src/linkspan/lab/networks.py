@@ -15,7 +15,7 @@ from linkspan.model.network_snapshot import (
     NetworkSnapshot,
     PublishedSnapshot,
 )
-from linkspan.model.offers import dynamic, fixed_addresses, ipv6_offers, pool
+from linkspan.model.offers import addresses_on, dynamic, ipv6_offers, pool
 from linkspan.model.program_facts import ServiceKey
 from linkspan.model.topology import Topology
 from linkspan.plan.forwarding import port_forwards
@@ -56,7 +56,7 @@ def _forward(bridge: Bridge) -> str | None:
 
 
 def _published(topology: Topology, name: str) -> list[PublishedSnapshot]:
-    owners = {str(each.ip): node for on, node, each in fixed_addresses(topology) if on == name}
+    owners = {str(each.ip): node for node, each in addresses_on(topology, name)}
     dhcp = topology.bridges[name].dhcp
     for node, leases in dhcp.hosts.items() if dhcp else ():
         owners |= dict.fromkeys(leases, node)

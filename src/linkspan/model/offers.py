@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from ipaddress import IPv4Address, IPv4Interface, IPv6Interface, IPv6Network
 
 from linkspan.model.address_shapes import Interface, parse_interface
 from linkspan.model.dhcp import Ipv6Span, Span, ipv6_block, without
+from linkspan.model.segments import segment
 from linkspan.model.topology import Bridge, NodePort, Topology
 
 
-def holder(topology: Topology, bridge: str, node: str) -> str | None:
-    """The interface by which a node has its name on a bridge, and its fixed lease: the first that
-    asks, or else the first that has no address; None when it has neither.
+def holder(topology: Topology, joined: Collection[str], node: str) -> str | None:
+    """The interface by which a node has its name on a network of joined bridges, and its fixed
+    lease: the first that asks, or else the first that has no address; None when it has neither.
     """
     if node not in topology.nodes:
         return None
     ports = [
         (interface, port)
         for interface, port in topology.nodes[node].ports.items()
-        if port.bridge == bridge and (port.asks or not port.address)
+        if port.bridge in joined and (port.asks or not port.address)
     ]
     return min(ports, key=lambda each: not each[1].asks)[0] if ports else None
 
@@ -28,8 +29,9 @@ def holders(topology: Topology, bridge: str) -> Iterator[tuple[str, NodePort, tu
     """Every node that may get an address of a bridge: its port there, and its fixed leases."""
     dhcp = topology.bridges[bridge].dhcp
     leases = dhcp.hosts if dhcp else {}
+    joined = segment(topology, bridge)
     for node, declared in topology.nodes.items():
-        if interface := holder(topology, bridge, node):
+        if interface := holder(topology, joined, node):
             yield node, declared.ports[interface], leases.get(node, ())
 
 
@@ -48,13 +50,17 @@ def fixed_addresses(topology: Topology) -> Iterator[tuple[str, str, Interface]]:
             yield "", end.node, parse_interface(text)
 
 
+def addresses_on(topology: Topology, bridge: str) -> Iterator[tuple[str, Interface]]:
+    """Every address that the file gives on a bridge and those joined with it, and who has it."""
+    joined = segment(topology, bridge)
+    return ((node, each) for name, node, each in fixed_addresses(topology) if name in joined)
+
+
 def dynamic(topology: Topology, bridge: str) -> list[Span]:
     """The IPv4 ranges of a bridge less what the file gives to interfaces there."""
     dhcp = topology.bridges[bridge].dhcp
     taken = [
-        each.ip
-        for name, _, each in fixed_addresses(topology)
-        if name == bridge and isinstance(each, IPv4Interface)
+        each.ip for _, each in addresses_on(topology, bridge) if isinstance(each, IPv4Interface)
     ]
     return list(without(dhcp.ipv4_ranges, taken)) if dhcp else []
 
@@ -86,9 +92,7 @@ def ipv6_offers(topology: Topology, bridge: str) -> Iterator[Ipv6Span]:
     the ranges there less what the file gives to interfaces, or of a block where it has no range.
     """
     taken = [
-        each.ip
-        for name, _, each in fixed_addresses(topology)
-        if name == bridge and isinstance(each, IPv6Interface)
+        each.ip for _, each in addresses_on(topology, bridge) if isinstance(each, IPv6Interface)
     ]
     dhcp = topology.bridges[bridge].dhcp
     ranges = dhcp.ipv6_ranges if dhcp else []

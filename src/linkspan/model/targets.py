@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from linkspan.model.address_shapes import parse_interface
 from linkspan.model.publish import Publish
+from linkspan.model.segments import segment
 from linkspan.model.topology import Topology
 
 
@@ -16,8 +17,9 @@ def targets(topology: Topology, bridge: str, forward: Publish) -> dict[int, str]
         return {address.version: str(address)}
     node, dhcp = topology.nodes.get(forward.target), topology.bridges[bridge].dhcp
     found: dict[int, str] = {}
+    joined = segment(topology, bridge)
     for port in node.ports.values() if node else ():
-        if port.bridge == bridge:
+        if port.bridge in joined:
             for text in port.fixed:
                 own = parse_interface(text)
                 found.setdefault(own.version, str(own.ip))

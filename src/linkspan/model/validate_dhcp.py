@@ -14,6 +14,7 @@ from linkspan.model.offers import (
     pool,
 )
 from linkspan.model.position import Path
+from linkspan.model.segments import segment
 from linkspan.model.topology import Bridge, Topology
 
 SMALLEST_NETWORK = 30
@@ -156,12 +157,15 @@ def _options(path: Path, bridge: Bridge, dhcp: Dhcp) -> Iterator[Flaw]:
 def _enough(path: Path, topology: Topology, name: str) -> Iterator[Flaw]:
     dhcp = topology.bridges[name].dhcp
     assert dhcp is not None
+    joined = segment(topology, name)
     asking = [
         (node, interface)
         for node, interface, port in topology.node_ports()
-        if port.bridge == name and port.asks
+        if port.bridge in joined and port.asks
     ]
-    leased = {(node, holder(topology, name, node)) for node in dhcp.hosts if dhcp.lease_of(node, 4)}
+    leased = {
+        (node, holder(topology, joined, node)) for node in dhcp.hosts if dhcp.lease_of(node, 4)
+    }
     wanted = [each for each in asking if each not in leased]
     free = size(pool(topology, name))
     if dhcp.ipv4_ranges and len(wanted) > free:

@@ -7,8 +7,9 @@ from ipaddress import ip_address
 
 from linkspan.model.bridge import Bridge
 from linkspan.model.flaw import Flaw, brief, label, names_of, resembling
-from linkspan.model.offers import fixed_addresses, holder, holders
+from linkspan.model.offers import addresses_on, holder, holders
 from linkspan.model.position import Path
+from linkspan.model.segments import segment
 from linkspan.model.topology import Topology
 from linkspan.model.validate_dhcp import is_host_in, networks_of
 
@@ -18,12 +19,13 @@ def fixed_leases(topology: Topology) -> Iterator[Flaw]:
     for name, bridge in topology.bridges.items():
         if bridge.dhcp is None:
             continue
-        owners = {str(each.ip): node for on, node, each in fixed_addresses(topology) if on == name}
+        owners = {str(each.ip): node for node, each in addresses_on(topology, name)}
+        joined = segment(topology, name)
         first: dict[str, Path] = {}
         for node, leases in bridge.dhcp.hosts.items():
             path: Path = ("bridges", name, "dhcp", "hosts", node)
             what = f"{label(path[:2])}: the fixed lease of {brief(node)}"
-            if holder(topology, name, node) is None:
+            if holder(topology, joined, node) is None:
                 yield _nobody(path, what, topology, name, node)
             for index, lease in enumerate(leases):
                 here: Path = (*path, index)

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from linkspan.model.offers import holder, ipv4_networks, ipv6_networks
+from linkspan.model.segments import lender, segment
 from linkspan.model.state import Service, ServiceKey
 from linkspan.model.topology import NodePort, Topology
 from linkspan.plan.dnsmasq import dnsmasq
@@ -52,9 +53,11 @@ def services(topology: Topology) -> Iterator[tuple[ServiceKey, Service]]:
 
 
 def _client(topology: Topology, node: str, interface: str, port: NodePort) -> Service:
-    bridge = topology.bridges[port.bridge]
+    joined = segment(topology, port.bridge)
+    name = lender(topology, joined)
+    bridge = topology.bridges[name]
     lines = list(_CLIENT)
-    is_holder = holder(topology, port.bridge, node) == interface
+    is_holder = holder(topology, joined, node) == interface
     if is_holder:
         lines.append(f"hostname {node}")
     if bridge.dhcp is None:
@@ -63,7 +66,7 @@ def _client(topology: Topology, node: str, interface: str, port: NodePort) -> Se
         bridge.dhcp.lease_of(node, version) if is_holder else None for version in (4, 6)
     )
     offers = [*bridge.address, *bridge.dhcp.range, *([ipv6_lease] if ipv6_lease else [])]
-    lines.insert(0, f"# {port.bridge} offers {', '.join(offers)}")
+    lines.insert(0, f"# {name} offers {', '.join(offers)}")
     if lease:
         lines.append(f"request {lease}")
     awaits = []
