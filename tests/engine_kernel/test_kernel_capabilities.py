@@ -9,7 +9,7 @@ import pytest
 from tests.engine.networks import needs_root
 from tests.machine import Machine
 
-from linkspan.engine.kernel import capabilities
+from linkspan.engine.kernel import capabilities, trial
 from linkspan.engine.kernel.capabilities import Lack, can_bridge, probe
 from linkspan.engine.kernel.messages import port_attributes
 from linkspan.engine.netlink import Netlink, Request
@@ -76,7 +76,7 @@ def test_without_network_namespaces_there_is_no_kernel_engine(
     def refuse(flags: int) -> None:
         raise PermissionError(1, "Operation not permitted")
 
-    monkeypatch.setattr(capabilities, "unshare", refuse)
+    monkeypatch.setattr(trial, "unshare", refuse)
     assert can_bridge() == "no network namespace can be made: Operation not permitted"
     assert probe({"stp": "stp"}, {}) == ()
 
@@ -91,7 +91,7 @@ def test_a_kernel_without_bridges_says_so(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_trial_that_dies_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(capabilities, "_answer_of_a_new_namespace", lambda wanted: os._exit(9))
+    monkeypatch.setattr(capabilities, "_answer", lambda *wanted: os._exit(9))
     assert can_bridge() == "the trial broke off"
 
 
