@@ -49,7 +49,7 @@ def test_an_interface_is_limited_and_free_again() -> None:
         with inside(network), Netlink() as netlink, Dumps() as dumps:
             index = netlink.index("a")
             assert read_shapes(dumps) == {}
-            for text_of in ("10M", "64k", "100G"):
+            for text_of in ("10M", "64k", "100G", "10M"):
                 netlink.run([put_shape(index, Shape(text_of))])
                 assert read_shapes(dumps) == {index: Shape(text_of)}
             of_tbf, of_netem = drop_shapes(index)

@@ -104,10 +104,9 @@ def _netem(shape: Shape) -> bytes:
     parts = [
         _NETEM.pack(0, packets, loss, 0, 0, 0),
         attribute(_NETEM_LATENCY64, struct.pack("=q", round(shape.delay * _SECOND))),
+        # Also where there is none: what is not said stays as it was (netem_change).
+        attribute(_NETEM_RATE, _NETEM_RATE_FIELDS.pack(min(rate, _LARGEST), 0, 0, 0)),
     ]
-    if rate:
-        fields = _NETEM_RATE_FIELDS.pack(min(rate, _LARGEST), 0, 0, 0)
-        parts.append(attribute(_NETEM_RATE, fields))
     if rate > _LARGEST:
         parts.append(attribute(_NETEM_RATE64, struct.pack("=Q", rate)))
     return b"".join(parts)
