@@ -151,3 +151,35 @@ def test_what_this_kernel_lacks_is_told_before_anything_is_touched(tmp_path: Pat
     with lab(tmp_path, file_of("", ", delay: 0.05", "auto")) as running:
         assert "no delay and loss" in observe(Place(running.name)).bridges[0].engine_reason
         assert running.snapshot().engine == "user"
+
+
+MOVING = """
+bridges:
+  br0: {{engine: {engine}}}
+  br1: {{engine: {engine}, node: other}}
+nodes:
+  other: {{kind: host}}
+  a: {{ports: {{eth0: {{bridge: {bridge}, address: 10.9.0.1/24, {limits}}}}}}}
+  b: {{ports: {{eth0: {{bridge: {bridge}, address: 10.9.0.2/24}}}}}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("engine", "limits"), [("user", "delay: 0.05"), ("kernel", "bandwidth: 4M")]
+)
+def test_limits_move_with_the_port(tmp_path: Path, engine: str, limits: str) -> None:
+    with lab(tmp_path, MOVING.format(engine=engine, bridge="br0", limits=limits)) as running:
+        near, far = running.connect("a", "b", "10.9.0.2")
+        near.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        moved = MOVING.format(engine=engine, bridge="br1", limits=limits)
+        done = changes(running, tmp_path, moved)
+        assert [what for what, _ in done] == [
+            f"change eth0 of {node}: bridge br1 instead of br0" for node in ("a", "b")
+        ]
+        assert changes(running, tmp_path, moved) == []
+        if engine == "user":
+            assert round_trip(near, far) >= 0.1
+        else:
+            began = time.monotonic()
+            transfer(near, far, 1 << 18)
+            assert time.monotonic() - began >= 0.2

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from tests.machine import Machine, wait_until
 
@@ -117,3 +121,22 @@ def test_what_is_not_there_is_told_before_anything_is_touched(machine: Machine) 
     assert "there is no /no/such on this machine" in error
     error = machine.linkspan("plan", machine.file(written("no-such-program")), status=4).stderr
     assert "no-such-program is not installed" in error
+
+
+def test_a_command_ends_with_a_lab_that_is_killed(machine: Machine) -> None:
+    changes(machine, written("[sleep, 987654]"))
+    wait_until(lambda: _sleepers() == 1)
+    os.kill(machine.process("linkspan.sandbox.init"), signal.SIGKILL)
+    wait_until(lambda: _sleepers() == 0)
+    assert "is up" in machine.linkspan("up", machine.file(written("[sleep, 987654]"))).stdout
+    wait_until(lambda: _sleepers() == 1)
+    machine.linkspan("down", "office")
+    assert _sleepers() == 0
+
+
+def _sleepers() -> int:
+    found = 0
+    for process in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            found += (process / "cmdline").read_bytes() == b"sleep\x00987654\x00"
+    return found
