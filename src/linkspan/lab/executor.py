@@ -119,6 +119,7 @@ class Executor:
         Raises Refusal naming the one that failed.
         """
         settled, done = True, 0
+        self._machines.expect(changes)
         for way, group in self._groups(changes):
             if progress is not None:
                 progress(done, len(changes), group[0])

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -55,6 +55,22 @@ class Machines:
         self._site = site
         self._starting: list[tuple[str, int]] = []
         """Nodes, and how long the lab's log was before."""
+        self._leaving: dict[str, int] = {}
+        """Nodes that will be shut down, and how many seconds each is given."""
+        self._told: set[str] = set()
+        """Nodes whose guests were told to shut down."""
+
+    def expect(self, changes: Sequence[Change]) -> None:
+        """Know what will be carried out: machines that go are shut down at the same time, with the
+        first of them, since each may take its time.
+        """
+        self._leaving = {
+            change.key.node: change.before.shutdown
+            for change in changes
+            if isinstance(change.key, MachineKey)
+            and isinstance(change.before, Machine)
+            and _shuts_down(change)
+        }
 
     def carry_out(self, change: Change) -> None:
         """Start a machine or shut one down; one that starts answers when `settle` returns.
@@ -70,8 +86,10 @@ class Machines:
         ):
             self._configure(node, after)
             return
-        if isinstance(before, Machine) and before.power:
-            shut_down(self._site.folder, self._site.init, {node: before.shutdown})
+        if isinstance(before, Machine) and _shuts_down(change) and node not in self._told:
+            together = {**self._leaving, node: before.shutdown}
+            shut_down(self._site.folder, self._site.init, together)
+            self._told |= together.keys()
         self._site.init.call("stop", name=service_name(node))
         if isinstance(after, Machine) and after.power:
             self._start(node, after)
@@ -139,6 +157,12 @@ class Machines:
             lines = log.read().decode(errors="replace").splitlines()
         said = [line for line in lines if line.startswith("qemu-system")]
         return "".join(f"\n  {line}" for line in said[-_LOG_LINES:])
+
+
+def _shuts_down(change: Change) -> bool:
+    before, after = change.before, change.after
+    stays = isinstance(after, Machine) and after.power
+    return isinstance(before, Machine) and before.power and not stays
 
 
 def read_machines(init: Client) -> Iterator[tuple[AnyKey, AnyValue]]:
