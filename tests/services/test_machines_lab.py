@@ -188,6 +188,10 @@ def test_what_qemu_says_no_to_is_told_and_undone(machine: Machine) -> None:
     refused = machine.linkspan("up", machine.file(lab("guest.qcow2")), status=3)
     assert "start the virtual machine guest" in refused.stderr or "QEMU ended" in refused.stderr
     assert "qcow2" in refused.stderr
+    (machine.folder / "kernel").write_bytes(b"no kernel")
+    text = lab().replace("disk: {file: guest.img, snapshot: true}", "kernel: kernel")
+    refused = machine.linkspan("up", machine.file(text), status=3)
+    assert "qemu: invalid kernel header" in refused.stderr
     machine.assert_as_before()
 
 

@@ -155,7 +155,7 @@ class Machines:
         with open(self._site.folder / state.LOG, "rb") as log:
             log.seek(logged)
             lines = log.read().decode(errors="replace").splitlines()
-        said = [line for line in lines if line.startswith("qemu-system")]
+        said = [line for line in lines if line.startswith("qemu")]
         return "".join(f"\n  {line}" for line in said[-_LOG_LINES:])
 
 
