@@ -126,6 +126,13 @@ def test_what_docker_lets_pass_is_no_obstacle(guarded: Machine) -> None:
     assert not [each for each in actions(guarded, guarded.file(LAB)) if "Docker" in each]
 
 
+def test_what_dockers_chain_for_others_does_not_help_against_is_named(guarded: Machine) -> None:
+    script(guarded, DOCKER.replace("{iptables} -A FORWARD -j DOCKER-USER", ""), "iptables-nft")
+    refused = guarded.linkspan("plan", guarded.file(LAB), status=2).stderr
+    assert "chain FORWARD of table ip filter (Docker), hook forward, policy drop" in refused
+    assert "next: iptables -I FORWARD -i br0 -j ACCEPT; iptables -I FORWARD -o br0" in refused
+
+
 UFW = """
 {iptables} -P FORWARD DROP
 {iptables} -N ufw-before-forward

@@ -26,7 +26,9 @@ class Owner:
 
 _BOTH: Final = ("-i {bridge} -j ACCEPT", "-o {bridge} -j ACCEPT")
 
-DOCKER: Final = Owner("Docker", tuple(f"{{iptables}} -I {DOCKER_USER} {each}" for each in _BOTH))
+DOCKER: Final = Owner("Docker", tuple(f"{{iptables}} -I {{chain}} {each}" for each in _BOTH))
+"""The commands are for where DOCKER-USER does not help: others' rules come before it, or Docker was
+removed and left it behind."""
 UFW: Final = Owner(
     "ufw",
     ("ufw route allow in on {bridge}", "ufw route allow out on {bridge}"),
