@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from linkspan.errors import Mistake
 from linkspan.model.load import loads
 from linkspan.model.offers import dynamic
 from linkspan.model.segments import lender, segment
@@ -28,9 +29,12 @@ links:
 """
 
 
+def lab_text(*links: str) -> str:
+    return LAB.format(links="\n".join(f"  - {{kind: vxlan, {link}}}" for link in links))
+
+
 def lab(*links: str) -> Topology:
-    lines = (f"  - {{kind: vxlan, {link}}}" for link in links)
-    return loads(LAB.format(links="\n".join(lines)), "lab.yaml")
+    return loads(lab_text(*links), "lab.yaml")
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,21 @@ def test_parts_of_a_stretched_bridge_are_one_network(links: tuple[str, ...]) -> 
     assert segment(topology, "other") == ("other",)
     spans = [(str(first), str(last)) for first, last in dynamic(topology, "br1")]
     assert spans == [("10.7.0.10", "10.7.0.11"), ("10.7.0.13", "10.7.0.20")]
+
+
+def test_an_address_is_there_once_on_all_parts_of_a_network() -> None:
+    links = (
+        "bridge: br1, vni: 10, remote: 192.0.2.2",
+        "bridge: br2, vni: 10, remote: 192.0.2.1",
+    )
+    with pytest.raises(Mistake, match="node b, port eth0: 10.7.0.1 is on bridge br1 already"):
+        loads(lab_text(*links).replace("10.7.0.12", "10.7.0.1"), "lab.yaml")
+    assert loads(lab_text().replace("10.7.0.12", "10.7.0.1"), "lab.yaml")
+    everywhere = lab_text(*links).replace("br2: {node: h2", "br2: {node: h2, address: 10.7.0.1/24")
+    assert loads(everywhere, "lab.yaml")
+    twice = lab_text().replace("address: 10.7.0.1/24", "address: [10.7.0.1/24, 10.7.0.1/25]")
+    with pytest.raises(Mistake, match="bridge br1: 10.7.0.1 is on bridge br1 already"):
+        loads(twice, "lab.yaml")
 
 
 def test_tunnels_of_other_segments_and_ports_join_nothing() -> None:

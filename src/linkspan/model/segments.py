@@ -29,6 +29,13 @@ def segment(topology: Topology, bridge: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(found))
 
 
+def network_names(topology: Topology) -> dict[str, str]:
+    """For each bridge with tunnels: the bridge after which its network is called."""
+    stretched = {link.bridge for _, link in topology.tunnels() if link.bridge in topology.bridges}
+    order = list(topology.bridges)
+    return {name: min(segment(topology, name), key=order.index) for name in stretched}
+
+
 def lender(topology: Topology, joined: Sequence[str]) -> str:
     """Of joined bridges the one that gives addresses away; the first where none does."""
     return next((each for each in joined if topology.bridges[each].dhcp is not None), joined[0])

@@ -16,6 +16,7 @@ from linkspan.model.address_shapes import Interface, parse_interface
 from linkspan.model.dhcp import BY_DHCP
 from linkspan.model.flaw import Flaw, brief, label, names_of
 from linkspan.model.position import Path
+from linkspan.model.segments import network_names
 from linkspan.model.texts import IPV6_MTU
 from linkspan.model.topology import Topology
 
@@ -62,10 +63,13 @@ class _Addressed(msgspec.Struct, frozen=True):
 
 
 def _addressed(topology: Topology) -> Iterator[_Addressed]:
+    names = network_names(topology)
     for name, bridge in topology.bridges.items():
         for index, text in enumerate(bridge.address):
             path: Path = ("bridges", name, "address", index)
-            yield _Addressed(parse_interface(text), bridge.node, _on(name), path, bridge.mtu)
+            yield _Addressed(
+                parse_interface(text), bridge.node, _on(names.get(name, name)), path, bridge.mtu
+            )
     for node, interface, port in topology.node_ports():
         carrier = topology.bridges.get(port.bridge)
         mtu = port.mtu or (carrier.mtu if carrier else IPV6_MTU)
@@ -73,7 +77,9 @@ def _addressed(topology: Topology) -> Iterator[_Addressed]:
             if text == BY_DHCP:
                 continue
             path = ("nodes", node, "ports", interface, "address", index)
-            yield _Addressed(parse_interface(text), node, _on(port.bridge), path, mtu)
+            yield _Addressed(
+                parse_interface(text), node, _on(names.get(port.bridge, port.bridge)), path, mtu
+            )
     for number, link in topology.wires():
         for place, end in enumerate(link.ends):
             for index, text in enumerate(end.address):
@@ -93,7 +99,7 @@ def addresses(topology: Topology) -> Iterator[Flaw]:
     for entry in _addressed(topology):
         version = entry.address.version
         first = owners.setdefault((entry.segment, version, int(entry.address.ip)), entry.path)
-        if first is not entry.path:
+        if first is not entry.path and not _are_parts(first, entry.path):
             yield Flaw(
                 entry.path,
                 f"{_owner(entry.path)}: {entry.address.ip} is on {entry.segment} already",
@@ -112,6 +118,11 @@ def addresses(topology: Topology) -> Iterator[Flaw]:
         stacks[entry.node, version].append(entry)
     for entries in stacks.values():
         yield from _overlaps(entries)
+
+
+def _are_parts(one: Path, other: Path) -> bool:
+    """Whether it is two parts of a stretched bridge that have an address: a gateway may be on all."""
+    return one[0] == other[0] == "bridges" and one[1] != other[1]
 
 
 def _overlaps(entries: list[_Addressed]) -> Iterator[Flaw]:
