@@ -121,7 +121,7 @@ def addresses(topology: Topology) -> Iterator[Flaw]:
 
 
 def _are_parts(one: Path, other: Path) -> bool:
-    """Whether it is two parts of a stretched bridge that have an address: a gateway may be on all."""
+    """Whether two parts of a stretched bridge have the address: a gateway may be on all."""
     return one[0] == other[0] == "bridges" and one[1] != other[1]
 
 
