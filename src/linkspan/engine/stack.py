@@ -96,6 +96,10 @@ class Stack:
     def configure(self, changes: Sequence[Change]) -> None:
         """Addresses and routes that come, interfaces that are set up: a node's in one request, in
         their order. Raises Failed for the first that the kernel refuses.
+
+        The nodes come in the reverse order, and so those with the bridges last: what hundreds of
+        interfaces say when they come up (RFC 4861, 6.3.7; RFC 3810) is for nobody yet, and is not
+        flooded to all the others meanwhile.
         """
         of_nodes: dict[str, list[Change]] = defaultdict(list)
         for change in changes:
@@ -104,7 +108,7 @@ class Stack:
                     of_nodes[node].append(change)
                 case _:
                     raise Bug(f"no stack can {change.explain()}")
-        for node, its in of_nodes.items():
+        for node, its in reversed(of_nodes.items()):
             self._configure(node, its)
 
     def _configure(self, node: str, changes: Sequence[Change]) -> None:
