@@ -160,12 +160,9 @@ class Executor:
     def _groups(self, changes: Sequence[Change]) -> Iterator[tuple[Way, Sequence[Change]]]:
         for way, run in groupby(changes, self._way):
             rest = list(run)
-            if (
-                way == self._stack.configure
-            ):  # one request for each node, so long as it is one group
-                yield way, rest
-                continue
             most = 1 if way == self._alone else _MOST_TOGETHER
+            if way == self._stack.configure:  # one request for each node, as long as it is a group
+                most = len(rest)
             yield from ((way, rest[start : start + most]) for start in range(0, len(rest), most))
 
     def _way(self, change: Change) -> Way:
