@@ -47,7 +47,7 @@ def test_a_machine_on_the_command_line_of_qemu() -> None:
         ("-cpu", "max"),
         ("-kernel", "/k"),
         ("-initrd", "/i"),
-        ("-append", "console=ttyS0"),
+        ("-append", "console=ttyS0 no_timer_check tsc=unstable"),
         ("-drive", "file=/a,,b.qcow2,format=qcow2,if=virtio,snapshot=on"),
         ("-netdev", "tap,id=net0,fd=7,vhost=off"),
         ("-device", "virtio-net-pci,netdev=net0,mac=52:54:00:00:00:01,romfile="),
@@ -56,6 +56,7 @@ def test_a_machine_on_the_command_line_of_qemu() -> None:
         ("-qmp", "unix:vm1.qmp,server=on,wait=off"),
     ):
         assert pair in pairs
+    assert "console=ttyS0" in command("qemu", "lab", "vm1", machine, "kvm", ENDS)
 
 
 def test_a_kernel_is_told_the_addresses_of_the_file() -> None:

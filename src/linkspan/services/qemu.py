@@ -20,11 +20,18 @@ from typing import Final
 from linkspan.errors import Missing
 from linkspan.model.state import Machine
 from linkspan.services import firmware
+from linkspan.services.acceleration import TCG
 
 PROGRAM: Final = "qemu-system-x86_64"
 PACKAGE: Final = "qemu-system-x86"
 
 USUAL_MTU: Final = 1500
+
+EMULATED: Final = "no_timer_check tsc=unstable"
+"""What a Linux kernel is told whose processor is emulated. On a machine with other work its boot
+would else panic now and then (check_timer, arch/x86/kernel/apic/io_apic.c), and its clock run at a
+multiple of its rate, since ten milliseconds are too short to measure what may not run for longer.
+"""
 
 
 def console_name(node: str) -> str:
@@ -71,7 +78,7 @@ def command(
     words += ["-qmp", f"unix:{control_name(node)},server=on,wait=off"]
     words += ["-chardev", f"socket,id=console,path={console_name(node)},server=on,wait=off"]
     words += ["-serial", "chardev:console", *firmware.arguments()]
-    words += _boot(machine)
+    words += _boot(machine, accelerator)
     for number, (name, mac, mtu) in enumerate(machine.ports):
         descriptor, is_tap = ends[name]
         words += ["-netdev", _netdev(number, descriptor, is_tap)]
@@ -79,10 +86,11 @@ def command(
     return words
 
 
-def _boot(machine: Machine) -> list[str]:
+def _boot(machine: Machine, accelerator: str) -> list[str]:
     words = []
     if machine.kernel is not None:
-        words += ["-kernel", machine.kernel, "-append", machine.append or ""]
+        told = [machine.append or "", EMULATED if accelerator == TCG else ""]
+        words += ["-kernel", machine.kernel, "-append", " ".join(filter(None, told))]
     if machine.initrd is not None:
         words += ["-initrd", machine.initrd]
     if machine.disk is not None:
