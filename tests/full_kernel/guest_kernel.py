@@ -133,7 +133,7 @@ def _machine(kernel: Path, initrd: Path, shared: Path, console: Path) -> list[st
         *("-device", "vhost-user-fs-pci,chardev=root,tag=root"),
         *("-display", "none", "-no-reboot", "-monitor", "none", "-nic", "none"),
         *("-serial", f"file:{console}", "-kernel", str(kernel), "-initrd", str(initrd)),
-        *("-append", "console=ttyS0 quiet panic=-1 mitigations=off"),
+        *("-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check"),
     ]
 
 
