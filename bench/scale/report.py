@@ -91,8 +91,8 @@ def render(found: Found, notes: str = "") -> str:
         "# Many containers on one bridge\n",
         f"{_machine(now)}\n",
         f"{found.rounds} rounds of {found.containers} containers in {found.seconds:.0f} s; in each,"
-        " every way once, in changing order. "
-        + (f"Mininet was not measured: {found.no_mininet}." if found.no_mininet else "")
+        " every way once, in changing order."
+        + (f" Mininet was not measured: {found.no_mininet}." if found.no_mininet else "")
         + "\n",
         "## Targets\n",
         _targets(found),
