@@ -38,6 +38,8 @@ def up(shared_machine: Machine, request: pytest.FixtureRequest) -> Iterator[tupl
     place_guest(shared_machine)
     text = LAB.replace("ENGINE", request.param)
     shared_machine.linkspan("up", shared_machine.file(text))
+    with at_console(shared_machine, "guest") as guest:
+        guest.ask("", "# ")
     wait_for_guest(shared_machine, "here")
     yield shared_machine, text
     shared_machine.linkspan("down", "live")
