@@ -35,6 +35,7 @@ from linkspan.model.state import (
     Shaping,
     SocketKey,
     State,
+    Tap,
     Up,
     UpKey,
     Uplink,
@@ -197,6 +198,7 @@ class Executor:
                 Port(engine=engine)
                 | Uplink(engine=engine)
                 | Vxlan(engine=engine)
+                | Tap(engine=engine)
                 | Shaping(engine=engine)
             ):
                 if isinstance(change.key, PortKey):

@@ -7,7 +7,7 @@ from typing import Annotated, Final
 
 from msgspec import Meta
 
-from linkspan.model.base import Engine, Value
+from linkspan.model.base import LARGEST_U32, Engine, Value
 from linkspan.model.bridge_options import BridgeOptions
 from linkspan.model.dhcp import Dhcp, Dns
 from linkspan.model.network import Forward
@@ -33,20 +33,42 @@ class Cache(enum.Enum):
     OFF = "off"
 
 
+AccountNumber = Annotated[int, Meta(ge=0, le=LARGEST_U32 - 1)]
+"""Of a user or a group; one more stands for none (include/linux/uidgid.h)."""
+
+
 class SocketKind(enum.Enum):
-    """How frames cross a socket: QEMU's `-netdev stream` or `-netdev dgram`."""
+    """How frames come from a program: by QEMU's `-netdev stream` or `dgram`, or by a tap."""
 
     STREAM = "stream"
     DGRAM = "dgram"
+    TAP = "tap"
 
 
 class SocketPort(PortOptions, frozen=True, kw_only=True):
-    """A port of a bridge that is a UNIX socket, for a program such as QEMU."""
+    """A port of a bridge for a program such as QEMU: a UNIX socket, or a tap that stays."""
 
     kind: Annotated[
         SocketKind,
-        Meta(description="Framing of the socket: that of QEMU's `-netdev stream` or `dgram`."),
+        Meta(
+            description="Of engine user, a socket with the framing of QEMU's `-netdev stream` or "
+            "`dgram`; of engine kernel, a `tap` of the port's name on the bridge's node."
+        ),
     ]
+    owner: Annotated[
+        AccountNumber | None, Meta(description="Of a `tap`: number of the user that may open it.")
+    ] = None
+    group: Annotated[
+        AccountNumber | None, Meta(description="Of a `tap`: number of the group that may open it.")
+    ] = None
+    multi_queue: Annotated[
+        bool, Meta(description="Of a `tap`: whether it is opened several times, a queue each.")
+    ] = False
+
+    @property
+    def is_tap(self) -> bool:
+        """Whether it is an interface of the bridge's node, and no socket."""
+        return self.kind is SocketKind.TAP
 
 
 class UplinkPort(PortOptions, frozen=True, kw_only=True):
@@ -157,7 +179,7 @@ class Bridge(BridgeOptions, frozen=True, kw_only=True):
     ] = None
     ports: Annotated[
         dict[InterfaceName, SocketPort],
-        Meta(description="Further ports: sockets that programs such as QEMU connect to."),
+        Meta(description="Further ports: sockets and taps for programs such as QEMU."),
     ] = {}
     fdb: Annotated[
         dict[StationText, StaticEntry],

@@ -55,6 +55,27 @@ class Socket(Value, frozen=True):
     options: Options = {}
 
 
+class TapKey(Key, frozen=True):
+    """A tap that is a port of a bridge, for a program to open, whether one has or not."""
+
+    bridge: str
+    name: str
+    """Of the port and of the interface."""
+
+
+class Tap(Value, frozen=True):
+    node: str
+    engine: str
+    mtu: int
+    owner: int | None
+    """Number of the user that may open it beside root; None for nobody."""
+    group: int | None
+    multi_queue: bool
+    in_place: bool = True
+    """Whether it is up, and on its bridge."""
+    options: Options = {}
+
+
 class UplinkKey(Key, frozen=True):
     """An interface that was there before linkspan came, as a port of a bridge."""
 

@@ -56,6 +56,9 @@ def port_name(node: str, interface: str) -> str:
 LINK_PREFIX: Final = "link:"
 """Begin of what marks the ends of a wire; no name of a node, bridge or interface holds a colon."""
 
+TAP_PREFIX: Final = "tap:"
+"""Begin of what marks a tap that the file declares as a port: the bridge and the port follow."""
+
 
 def wire_name(first: tuple[str, str], second: tuple[str, str]) -> str:
     """What marks both ends of a wire, each named by node and interface: `link:a.eth1:b.eth1`."""

@@ -46,7 +46,7 @@ SECTIONS: Final[tuple[tuple[type[msgspec.Struct], str, str], ...]] = (
     (Dhcp, "Addresses that a bridge gives away", "`bridges: {NAME: {dhcp: …}}`"),
     (Station, "A fixed lease of no node", "`bridges: {NAME: {dhcp: {stations: {NAME: …}}}}`"),
     (Dns, "A name server of a bridge", "`bridges: {NAME: {dns: …}}`"),
-    (SocketPort, "A socket as a port", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),
+    (SocketPort, "A port for a program", "`bridges: {BRIDGE: {ports: {NAME: …}}}`"),
     (StaticEntry, "An entry of the FDB", "`bridges: {BRIDGE: {fdb: {MAC: …}}}`"),
     (Node, "A node", "`nodes: {NAME: …}`"),
     (NodeRoute, "A route", "`nodes: {NODE: {routes: [ … ]}}`"),

@@ -25,6 +25,8 @@ from linkspan.model.bridge_facts import Port as Port
 from linkspan.model.bridge_facts import PortKey as PortKey
 from linkspan.model.bridge_facts import Socket as Socket
 from linkspan.model.bridge_facts import SocketKey as SocketKey
+from linkspan.model.bridge_facts import Tap as Tap
+from linkspan.model.bridge_facts import TapKey as TapKey
 from linkspan.model.bridge_facts import Uplink as Uplink
 from linkspan.model.bridge_facts import UplinkKey as UplinkKey
 from linkspan.model.container_facts import Command as Command
@@ -77,6 +79,7 @@ AnyKey: TypeAlias = (
     | BridgeKey
     | PortKey
     | SocketKey
+    | TapKey
     | UplinkKey
     | GuestKey
     | VethKey
@@ -100,6 +103,7 @@ AnyValue: TypeAlias = (
     | Bridge
     | Port
     | Socket
+    | Tap
     | Uplink
     | Guest
     | Veth
@@ -138,7 +142,7 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (*_interface(node, interface, state), BridgeKey(name))
         case GuestKey(node=node), Guest(bridge=name):
             return (NodeKey(node), BridgeKey(name))
-        case SocketKey(bridge=name), _:
+        case ((SocketKey(bridge=name) | TapKey(bridge=name)), _):
             return (BridgeKey(name),)
         case ShapingKey(node=node, interface=interface), _:
             return tuple(one for one in (PortKey(node, interface),) if one in state)
@@ -152,7 +156,8 @@ def parents(key: AnyKey, state: State) -> tuple[AnyKey, ...]:
             return (NodeKey(node), NodeKey(peer)) if peer else (NodeKey(node),)
         case EntryKey(bridge=name), Entry(port=port):
             node, _, interface = port.partition(".")
-            found = (PortKey(node, interface), SocketKey(name, port), VxlanKey(name, port))
+            of_bridge = (SocketKey(name, port), VxlanKey(name, port), TapKey(name, port))
+            found = (PortKey(node, interface), *of_bridge)
             return (BridgeKey(name), *(parent for parent in found if parent in state))
         case ((AddressKey(node=node) | UpKey(node=node) | ServiceKey(node=node)), _):
             return _interface(node, key.interface, state)

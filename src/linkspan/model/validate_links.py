@@ -64,7 +64,10 @@ def interfaces_of_links(topology: Topology) -> Iterator[Flaw]:
 
 
 def _interfaces(topology: Topology) -> Iterator[tuple[Path, str, str]]:
-    """Path, node and name of the interfaces that links bring."""
+    """Path, node and name of the interfaces that links and taps bring."""
+    for name, bridge in topology.bridges.items():
+        for tap in (each for each, port in bridge.ports.items() if port.is_tap):
+            yield ("bridges", name, "ports", tap), bridge.node, tap
     for number, link in enumerate(topology.links):
         match link:
             case VethLink(ends=ends):

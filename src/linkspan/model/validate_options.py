@@ -29,6 +29,27 @@ def engines(topology: Topology) -> Iterator[Flaw]:
         path: Path = ("bridges", name)
         if bridge.engine is Engine.KERNEL:
             yield from _not_on_the_kernel(path, bridge)
+        yield from _taps(path, bridge)
+
+
+def _taps(path: Path, bridge: Bridge) -> Iterator[Flaw]:
+    for name, port in bridge.ports.items():
+        place = (*path, "ports", name)
+        if port.is_tap and bridge.engine is Engine.USER:
+            yield Flaw(
+                (*place, "kind"),
+                f"{label(place)}: engine user has no taps as ports",
+                expected="stream or dgram, or a node of `kind: vm`",
+                next_step="write another kind, or `engine: kernel` at the bridge",
+            )
+        for field in ("owner", "group", "multi_queue"):
+            if not port.is_tap and getattr(port, field):
+                yield Flaw(
+                    (*place, field.replace("_", "-")),
+                    f"{label(place)}: a socket has no {field.replace('_', '-')}",
+                    expected=f"{field.replace('_', '-')} only with `kind: tap`",
+                    next_step="leave it out",
+                )
 
 
 def _not_on_the_kernel(path: Path, bridge: Bridge) -> Iterator[Flaw]:
@@ -39,11 +60,11 @@ def _not_on_the_kernel(path: Path, bridge: Bridge) -> Iterator[Flaw]:
             expected="cache only with engine user",
             next_step="remove cache, or write `engine: user`",
         )
-    for socket in bridge.ports:
+    for socket in (name for name, port in bridge.ports.items() if not port.is_tap):
         yield Flaw(
             (*path, "ports", socket),
             f"{label((*path, 'ports', socket))}: engine kernel has no sockets as ports",
-            expected="interfaces of nodes as ports",
+            expected="interfaces of nodes, or ports of `kind: tap`",
             next_step="write `engine: user` at the bridge",
             at_key=True,
         )

@@ -42,6 +42,7 @@ from linkspan.model.state import (
     ServiceKey,
     SocketKey,
     State,
+    TapKey,
     Up,
     UpKey,
     Uplink,
@@ -51,13 +52,14 @@ from linkspan.model.state import (
     WireguardKey,
     network_broadcast,
 )
-from linkspan.plan.current_links import Fact, is_wires_end, kernel_tunnel
+from linkspan.plan.current_links import Fact, is_wires_end, kernel_tap, kernel_tunnel
 
 MARKED = (
     NodeKey,
     BridgeKey,
     PortKey,
     SocketKey,
+    TapKey,
     VethKey,
     VxlanKey,
     WireguardKey,
@@ -215,6 +217,8 @@ def kernel_bridges(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator
                 )
             elif interface.kind == "vxlan" and interface.mark == Mark(lab, interface.name):
                 yield kernel_tunnel(node, interface, found)
+            elif (tap := kernel_tap(lab, node, interface)) is not None:
+                yield tap
             elif _is_bridges_end_of(lab, interface):
                 yield from _kernel_port(interface, nodes)
             elif interface.master_name in bridges:  # also a node's end, the card of a sandbox

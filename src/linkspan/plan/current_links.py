@@ -1,4 +1,6 @@
-"""What there is of links: wires between nodes, and tunnels as ports of the kernel's bridges."""
+"""What there is of links: wires between nodes, tunnels and taps as ports of the kernel's
+bridges.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +9,8 @@ from typing import TypeAlias
 
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
-from linkspan.model.names import LINK_PREFIX, port_name
-from linkspan.model.state import AnyKey, AnyValue, Veth, VethKey, Vxlan, VxlanKey
+from linkspan.model.names import LINK_PREFIX, TAP_PREFIX, port_name
+from linkspan.model.state import AnyKey, AnyValue, Tap, TapKey, Veth, VethKey, Vxlan, VxlanKey
 
 Fact: TypeAlias = tuple[AnyKey, AnyValue]
 
@@ -76,6 +78,30 @@ def kernel_tunnel(node: str, interface: Interface, found: NamespaceSnapshot) -> 
             port=int(details.get("port") or 0),
             learn_remotes=bool(details.get("learning")),
             mtu=interface.mtu,
+            options=dict(interface.port_options or {}),
+        ),
+    )
+
+
+def kernel_tap(lab: str, node: str, interface: Interface) -> Fact | None:
+    """A tap of the lab's that is a port of a kernel bridge, or is to be one; None for all else."""
+    mark, details = interface.mark, interface.details
+    if mark is None or mark.lab != lab or not mark.id.startswith(TAP_PREFIX):
+        return None
+    bridge, _, name = mark.id.removeprefix(TAP_PREFIX).partition(":")
+    if name != interface.name:
+        return None
+    owner, group = (details.get(each) for each in ("owner", "group"))
+    return (
+        TapKey(bridge, name),
+        Tap(
+            node=node,
+            engine="kernel",
+            mtu=interface.mtu,
+            owner=None if owner is None else int(owner),
+            group=None if group is None else int(group),
+            multi_queue=bool(details.get("multi_queue")),
+            in_place=interface.up and interface.master_name == bridge,
             options=dict(interface.port_options or {}),
         ),
     )

@@ -29,6 +29,8 @@ from linkspan.model.state import (
     Socket,
     SocketKey,
     State,
+    Tap,
+    TapKey,
     Up,
     UpKey,
 )
@@ -94,11 +96,24 @@ def _bridges(topology: Topology) -> Iterator[Fact]:
                 options=options_of(bridge),
             ),
         )
-        for socket_name, socket in bridge.ports.items():
-            yield (
-                SocketKey(name, socket_name),
-                Socket(kind=socket.kind.value, mtu=bridge.mtu, options=options_of(socket)),
-            )
+        for port_name, port in bridge.ports.items():
+            options = options_of(port)
+            if port.is_tap:
+                yield (
+                    TapKey(name, port_name),
+                    Tap(
+                        node=bridge.node,
+                        engine=bridge.engine.value,
+                        mtu=bridge.mtu,
+                        owner=port.owner,
+                        group=port.group,
+                        multi_queue=port.multi_queue,
+                        options=options,
+                    ),
+                )
+            else:
+                socket = Socket(kind=port.kind.value, mtu=bridge.mtu, options=options)
+                yield SocketKey(name, port_name), socket
 
 
 def _ports(topology: Topology) -> Iterator[Fact]:

@@ -42,6 +42,7 @@ from linkspan.model.state import (
     Shaping,
     ShapingKey,
     SocketKey,
+    TapKey,
     Up,
     UpKey,
     UplinkKey,
@@ -107,6 +108,11 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
         "socket {name} of {bridge}",
         "make the {kind} socket {name}, a port of {bridge}",
         "remove the {kind} socket {name} from {bridge}",
+    ),
+    TapKey: Wording(
+        "tap {name} of {bridge}",
+        "make the tap {name}, a port of {bridge}",
+        "remove the tap {name} from {bridge}",
     ),
     UplinkKey: Wording(
         "{interface} of {node}",

@@ -36,6 +36,7 @@ from linkspan.engine.kernel.messages import (
 from linkspan.engine.kernel.netfilter import keep_from_netfilter
 from linkspan.engine.kernel.new_ports import NewPort, keep_from_addresses, make_ports
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
+from linkspan.engine.kernel.taps import have_tap, remove_tap
 from linkspan.engine.kernel.tunnels import make_tunnel, remove_tunnel
 from linkspan.engine.machine_ends import MACHINE, drop_end
 from linkspan.engine.netlink import Netlink, delete_link, set_link
@@ -44,7 +45,7 @@ from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
 from linkspan.model.fact import Key
 from linkspan.model.kernel_options import changed, derived_cost
-from linkspan.model.names import Mark, port_name
+from linkspan.model.names import TAP_PREFIX, Mark, port_name
 from linkspan.model.options import OptionScope, Plain
 from linkspan.model.state import (
     Bridge,
@@ -55,6 +56,8 @@ from linkspan.model.state import (
     PortKey,
     Shaping,
     ShapingKey,
+    Tap,
+    TapKey,
     Uplink,
     UplinkKey,
     Vxlan,
@@ -266,6 +269,18 @@ class KernelEngine:
         self._set_port(key.bridge, key.name, changed(OptionScope.PORT, known, after.options))
         netlink.run([set_link(key.name, up=True)])
 
+    def _lasting_tap(self, key: TapKey, before: Tap | None, after: Tap | None) -> None:
+        mark = self._mark(f"{TAP_PREFIX}{key.bridge}:{key.name}")
+        if after is None:
+            if before is not None:
+                remove_tap(self._site, before.node, key.name, mark)
+            return
+        netlink, bridge = self._find_bridge(key.bridge)
+        have_tap(self._site, key.name, mark, after, bridge.index)
+        known = before.options if before is not None else {}
+        self._set_port(key.bridge, key.name, changed(OptionScope.PORT, known, after.options))
+        netlink.run([set_link(key.name, up=True)])
+
     def _entry(self, key: EntryKey, before: Entry | None, after: Entry | None) -> None:
         if before is not None and (after is None or after.port != before.port):
             # The entry may have gone with its port, or moved to another one; and the port to
@@ -286,6 +301,7 @@ class KernelEngine:
         ShapingKey: _shaping,
         UplinkKey: _uplink,
         VxlanKey: _vxlan,
+        TapKey: _lasting_tap,
         EntryKey: _entry,
     }
 
