@@ -10,7 +10,7 @@ import contextlib
 import os
 import signal
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
 from linkspan.engine.base import Failed
@@ -110,6 +110,17 @@ class Stack:
                     raise Bug(f"no stack can {change.explain()}")
         for node, its in reversed(of_nodes.items()):
             self._configure(node, its)
+
+    def take_carriers(self, bridges: Iterable[tuple[str, str]]) -> None:
+        """Have the stacks of nodes take notice that their bridges have a carrier, if they have one.
+
+        The kernel tells them once a second at most, and until then a bridge's own IPv6 addresses
+        answer nobody; asking for one interface has it told at once since Linux 6.8
+        (`linkwatch_sync_dev` in rtnl_getlink, net/core/rtnetlink.c).
+        """
+        for node, bridge in bridges:
+            with contextlib.suppress(Refusal):  # one that was removed
+                self._site.netlink(node).link(bridge)
 
     def _configure(self, node: str, changes: Sequence[Change]) -> None:
         netlink = self._site.netlink(node)

@@ -94,8 +94,8 @@ class Executor:
             for key, value in facts
             if isinstance(key, PortKey) and isinstance(value, Port) and value.kind == MACHINE
         }
-        places = {name: bridge.node for name, bridge in bridges.items()}
-        self._kernel = KernelEngine(site, places, names_of_ends(site, states), machines)
+        self._places = {name: bridge.node for name, bridge in bridges.items()}
+        self._kernel = KernelEngine(site, self._places, names_of_ends(site, states), machines)
         self._engines: dict[str, Engine] = {"kernel": self._kernel}
         if any(getattr(value, "engine", "") == "user" for _, value in facts):
             from linkspan.engine.user.engine import UserEngine  # takes long to load
@@ -137,6 +137,7 @@ class Executor:
                 raise Failed.of(group[0], error) from None
             done += len(group)
         self._settle()
+        self._stack.take_carriers((node, bridge) for bridge, node in self._places.items())
         self._services.settle()
         self._machines.settle()
         self._commands.settle()
