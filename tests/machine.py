@@ -68,6 +68,15 @@ class Traces:
         ]
 
 
+class Program(subprocess.Popen[str]):
+    """A program that does not outlive a `with` block that failed."""
+
+    def __exit__(self, kind: Any, *rest: Any) -> None:
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *rest)
+
+
 class Machine:
     """Runs commands and tells what they left."""
 
@@ -161,7 +170,7 @@ class Machine:
                 os.setgid(self.user)
                 os.setuid(self.user)
 
-        return subprocess.Popen(
+        return Program(
             [str(argument) for argument in arguments],
             env=environment,
             preexec_fn=prepare,

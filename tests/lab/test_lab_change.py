@@ -274,9 +274,8 @@ def test_watch_repairs_as_it_happens(machine: Machine, text: str) -> None:
         assert keeper.stdout
         assert "office is up" in keeper.stdout.readline()
         machine.linkspan("exec", "office/c", "--", "ip", "link", "delete", "eth0")
-        wait_until(
-            lambda: any("by other hands" in line for line in iter(keeper.stdout.readline, ""))
-        )
+        # The reason depends on whether it was read while the two ends went one after the other.
+        assert any("make eth0 in c" in line for line in iter(keeper.stdout.readline, ""))
         machine.linkspan("exec", "office/c", "--", "ping", "-c1", "-W2", "10.9.0.1", status=None)
         machine.linkspan("down", "office")
         assert keeper.wait(20) == 0
