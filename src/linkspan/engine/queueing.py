@@ -19,16 +19,15 @@ from typing import Final
 from linkspan.engine.netlink import CREATE_OR_REPLACE, Request
 from linkspan.engine.packed import Packed, attribute, words
 from linkspan.engine.reading.dump import Attributes, Dumps, attributes, native, text
+from linkspan.engine.traffic_control import DELQDISC, NEWQDISC, TCMSG
 from linkspan.model.shaping import Shape, backlog_bytes, bandwidth_of
 
 _HANDLES: Final = {"tbf": 0x6C73 << 16, "netem": 0x6C74 << 16}
 """Of our disciplines at an interface, `6c73:` and `6c74:`. One can take the place of one of another
 kind only under another handle (tc_modify_qdisc, net/sched/sch_api.c)."""
 
-_NEWQDISC, _DELQDISC, _GETQDISC = 36, 37, 38
+_GETQDISC: Final = 38
 _ROOT: Final = 0xFFFFFFFF
-_TCMSG: Final = struct.Struct("=BxxxiIII")
-"""struct tcmsg: family, interface, handle, parent, info."""
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 
 _TBF_PARMS, _TBF_RATE64, _TBF_BURST = 1, 4, 6
@@ -60,9 +59,9 @@ def put_shape(index: int, shape: Shape) -> Request:
     """Have an interface send like a line of this shape, in the place of what it had at its root."""
     kind = _kind_of(shape)
     options = _tbf(shape) if kind == "tbf" else _netem(shape)
-    header = _TCMSG.pack(0, index, _HANDLES[kind], _ROOT, 0)
+    header = TCMSG.pack(0, index, _HANDLES[kind], _ROOT, 0)
     body = header + words(_TCA_KIND, kind) + attribute(_TCA_OPTIONS, options)
-    return Request(f"limit what is sent ({kind})", Packed(_NEWQDISC, CREATE_OR_REPLACE, body))
+    return Request(f"limit what is sent ({kind})", Packed(NEWQDISC, CREATE_OR_REPLACE, body))
 
 
 def drop_shapes(index: int) -> tuple[Request, ...]:
@@ -72,7 +71,7 @@ def drop_shapes(index: int) -> tuple[Request, ...]:
     return tuple(
         Request(
             "lift the limits of what is sent",
-            Packed(_DELQDISC, 0, _TCMSG.pack(0, index, handle, _ROOT, 0)),
+            Packed(DELQDISC, 0, TCMSG.pack(0, index, handle, _ROOT, 0)),
         )
         for handle in _HANDLES.values()
     )
@@ -115,10 +114,10 @@ def _netem(shape: Shape) -> bytes:
 def read_shapes(dumps: Dumps) -> dict[int, Shape]:
     """Our disciplines of a namespace, by the index of the interface. Raises OSError."""
     found = {}
-    for message in dumps.entries(_GETQDISC, _TCMSG.pack(0, 0, 0, 0, 0)):
-        _, index, handle, _, _ = _TCMSG.unpack_from(message)
+    for message in dumps.entries(_GETQDISC, TCMSG.pack(0, 0, 0, 0, 0)):
+        _, index, handle, _, _ = TCMSG.unpack_from(message)
         if handle in _HANDLES.values():
-            values = attributes(message, _TCMSG.size)
+            values = attributes(message, TCMSG.size)
             found[index] = shape_of(text(values[_TCA_KIND]), values.get(_TCA_OPTIONS, b""))
     return found
 

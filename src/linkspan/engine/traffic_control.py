@@ -17,7 +17,7 @@ from typing import Final
 from linkspan.engine.netlink import CREATE_EXCLUSIVELY, CREATE_OR_REPLACE, Request
 from linkspan.engine.packed import Packed, attribute, nest, short, whole, words
 
-_NEWQDISC, _DELQDISC, _NEWTFILTER, _DELTFILTER = 36, 37, 44, 45
+NEWQDISC, DELQDISC, _NEWTFILTER, _DELTFILTER = 36, 37, 44, 45
 _TC_H_CLSACT, _TC_H_INGRESS = 0xFFFFFFF1, 0xFFFFFFF2
 _CLSACT_HANDLE: Final = 0xFFFF0000
 _DIRECT_ACTION: Final = 1
@@ -31,7 +31,7 @@ _RETURN, _TC_ACT_SHOT = 0x06, 2
 """BPF_RET | BPF_K, and what it returns."""
 
 
-_TCMSG: Final = struct.Struct("=BxxxiIII")
+TCMSG: Final = struct.Struct("=BxxxiIII")
 """struct tcmsg: family, interface, handle, parent, info."""
 _TCA_KIND, _TCA_OPTIONS = 1, 2
 _BPF_OPS_LEN, _BPF_OPS, _BPF_FD, _BPF_NAME, _BPF_FLAGS = 4, 5, 6, 7, 8
@@ -40,15 +40,15 @@ _BPF_OPS_LEN, _BPF_OPS, _BPF_FD, _BPF_NAME, _BPF_FLAGS = 4, 5, 6, 7, 8
 
 def add_clsact(index: int) -> Request:
     """Give an interface the qdisc that holds programs; the kernel refuses when it has one."""
-    header = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
+    header = TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
     body = header + words(_TCA_KIND, "clsact")
-    return Request("add a clsact qdisc", Packed(_NEWQDISC, CREATE_EXCLUSIVELY, body))
+    return Request("add a clsact qdisc", Packed(NEWQDISC, CREATE_EXCLUSIVELY, body))
 
 
 def delete_clsact(index: int) -> Request:
     """Take that qdisc away, with every program in it."""
-    header = _TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
-    return Request("delete the clsact qdisc", Packed(_DELQDISC, 0, header))
+    header = TCMSG.pack(0, index, _CLSACT_HANDLE, _TC_H_CLSACT, 0)
+    return Request("delete the clsact qdisc", Packed(DELQDISC, 0, header))
 
 
 def put_program(index: int, program: int, name: str) -> Request:
@@ -78,4 +78,4 @@ def delete_program(index: int) -> Request:
 
 def _place(index: int) -> bytes:
     info = 1 << 16 | socket.htons(_ETH_P_ALL)
-    return _TCMSG.pack(0, index, OUR_HANDLE, _TC_H_INGRESS, info)
+    return TCMSG.pack(0, index, OUR_HANDLE, _TC_H_INGRESS, info)

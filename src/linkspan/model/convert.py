@@ -86,14 +86,6 @@ _UNIONS: Final = (Union, types.UnionType)
 _Struct = TypeVar("_Struct", bound=msgspec.Struct)
 
 
-SCALAR_READERS: Final[dict[type, Callable[[type, Metas], Reader]]] = {
-    bool: truth_reader,
-    str: text_reader,
-    int: number_reader,
-    float: number_reader,
-}
-
-
 class Conversion(Walk):
     """One walk over one document, with the faults that were found and the values left out."""
 

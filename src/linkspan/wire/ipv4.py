@@ -16,7 +16,6 @@ from linkspan.wire.formats import BadFormat, CutShort, Octets, require
 
 HEADER_BYTES: Final = 20
 MORE_FRAGMENTS: Final = 0x2000
-DONT_FRAGMENT: Final = 0x4000
 OFFSET_MASK: Final = 0x1FFF
 
 _HEADER = struct.Struct("!BBHHHBBH4s4s")

@@ -25,7 +25,6 @@ NOT_THERE: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 """How a kernel without nf_tables answers."""
 
 _FAMILIES: Final = {1: "inet", 2: "ip", 3: "arp", 5: "netdev", 7: "bridge", 10: "ip6"}
-FAMILY_NUMBERS: Final = {name: number for number, name in _FAMILIES.items()}
 _HOOKS: Final = ("prerouting", "input", "forward", "output", "postrouting", "ingress")
 _OTHER_HOOKS: Final = {"arp": ("input", "output", "forward"), "netdev": ("ingress", "egress")}
 _LEGACY: Final = (
