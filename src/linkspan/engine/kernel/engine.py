@@ -20,9 +20,10 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Final
 
 from linkspan.engine.base import Failed
+from linkspan.engine.kernel.finder import Finder
 from linkspan.engine.kernel.lines import line_of, set_line
 from linkspan.engine.kernel.links import Link, look
-from linkspan.engine.kernel.machine_ports import add_machine_port, find_machine_port
+from linkspan.engine.kernel.machine_ports import add_machine_port
 from linkspan.engine.kernel.messages import (
     add_bridge,
     delete_entry,
@@ -45,7 +46,7 @@ from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
 from linkspan.model.fact import Key
 from linkspan.model.kernel_options import changed, derived_cost
-from linkspan.model.names import TAP_PREFIX, Mark, port_name
+from linkspan.model.names import TAP_PREFIX
 from linkspan.model.options import OptionScope, Plain
 from linkspan.model.state import (
     Bridge,
@@ -86,7 +87,7 @@ class KernelEngine:
         self._site = site
         self._places = dict(places)
         self._names = names
-        self._machines = frozenset(machines)
+        self._find = Finder(site, self._places, names, frozenset(machines))
 
     def carry_out(self, change: Change) -> None:
         """Carry out a change of a bridge, a port, an uplink or an FDB entry.
@@ -122,7 +123,7 @@ class KernelEngine:
         elif before is not None and after is not None:
             self._change_bridge(key.bridge, before, after)
         elif before is not None:
-            recipe = Recipe(self._mark(key.bridge), "bridge", before.mac)
+            recipe = Recipe(self._find.mark(key.bridge), "bridge", before.mac)
             delete(self._site.netlink(before.node), key.bridge, recipe)
 
     def _add_bridge(self, name: str, wanted: Bridge) -> None:
@@ -130,14 +131,14 @@ class KernelEngine:
         if self._site.scope is Scope.SANDBOX:
             with inside(self._site.network(wanted.node)):
                 keep_from_netfilter()
-        mark = self._mark(name)
+        mark = self._find.mark(name)
         remove_unfinished(netlink, name, Recipe(mark, "bridge", wanted.mac))
         netlink.run([add_bridge(name, wanted.mac, wanted.options)])
         netlink.run(fix_bridge(name, wanted.mtu, str(mark)))
 
     def _change_bridge(self, name: str, before: Bridge, after: Bridge) -> None:
         netlink = self._site.netlink(after.node)
-        owned(look(netlink, name), name, self._mark(name))
+        owned(look(netlink, name), name, self._find.mark(name))
         if options := changed(OptionScope.BRIDGE, before.options, after.options):
             netlink.run(set_bridge(name, options))
         if (before.mac, before.mtu) != (after.mac, after.mtu):
@@ -156,11 +157,13 @@ class KernelEngine:
 
     def _make_ports(self, bridge: str, changes: Sequence[Change]) -> None:
         try:
-            netlink, link = self._find_bridge(bridge)
+            netlink, link = self._find.bridge(bridge)
         except Refusal as error:
             raise Failed.of(changes[0], error) from None
         ports = [
-            NewPort(change, key, wanted, self._names[key.node, key.interface], self._mark_of(key))
+            NewPort(
+                change, key, wanted, self._names[key.node, key.interface], self._find.mark_of(key)
+            )
             for change in changes
             if isinstance(key := change.key, PortKey) and isinstance(wanted := change.after, Port)
         ]
@@ -171,14 +174,14 @@ class KernelEngine:
         self._set_port(port.wanted.bridge, port.near, options)
 
     def _add_machine(self, key: PortKey, wanted: Port) -> None:
-        _, bridge = self._find_bridge(wanted.bridge)
+        _, bridge = self._find.bridge(wanted.bridge)
         name = self._names[key.node, key.interface]
-        place, mark = self._places[wanted.bridge], self._mark_of(key)
+        place, mark = self._places[wanted.bridge], self._find.mark_of(key)
         add_machine_port(self._site, key, place, name, mark, bridge, wanted.mtu)
         self._set_port(wanted.bridge, name, changed(OptionScope.PORT, {}, wanted.options))
 
     def _change_port(self, key: PortKey, before: Port, after: Port) -> None:
-        place, near = self._near(key, before.bridge)
+        place, near = self._find.near(key, before.bridge)
         netlink = self._site.netlink(place)
         if after.bridge not in self._places:  # the way back to what other hands had done
             netlink.run([set_master(near.name, None)])
@@ -200,7 +203,7 @@ class KernelEngine:
         """To another bridge; into its node's namespace where that is another one. The node's end
         stays as it is, with its addresses and everybody's connections.
         """
-        target, bridge = self._find_bridge(after)
+        target, bridge = self._find.bridge(after)
         if place != self._places[after]:
             network = self._site.network(self._places[after])
             netlink = self._site.netlink(place)
@@ -216,17 +219,17 @@ class KernelEngine:
     def _delete_port(self, key: PortKey, before: Port) -> None:
         if before.kind == MACHINE:
             with contextlib.suppress(Refusal):  # it has gone
-                place, near = self._tap(key)
+                place, near = self._find.tap(key)
                 self._site.netlink(place).run([delete_link(near.name)])
             drop_end(self._site, key)
             return
-        recipe = Recipe(self._mark_of(key), "veth", before.mac)
+        recipe = Recipe(self._find.mark_of(key), "veth", before.mac)
         delete(self._site.netlink(key.node), key.interface, recipe)
 
     def _shaping(self, key: ShapingKey, before: Shaping | None, after: Shaping | None) -> None:
         shape = after.shape if after is not None else None
         far = self._site.netlink(key.node)
-        place, near = self._near(PortKey(key.node, key.interface), "")
+        place, near = self._find.near(PortKey(key.node, key.interface), "")
         set_line(self._site.netlink(place), near.index, shape)
         set_line(far, far.index(key.interface), shape)
 
@@ -243,7 +246,7 @@ class KernelEngine:
             return
         known = before.options if before is not None and before.bridge == after.bridge else {}
         if before is None or before.bridge != after.bridge:
-            _, bridge = self._find_bridge(after.bridge)
+            _, bridge = self._find.bridge(after.bridge)
             if before is None and nic.master is not None and nic.master != bridge.index:
                 raise Refusal(f"{key.interface} is a port or a member of another interface")
             netlink.run([set_master(nic.name, bridge.index)])
@@ -253,29 +256,29 @@ class KernelEngine:
         found = look(netlink, bridge)
         if nic.master is None:
             return
-        if found is None or nic.master != owned(found, bridge, self._mark(bridge)).index:
+        if found is None or nic.master != owned(found, bridge, self._find.mark(bridge)).index:
             raise Refusal(f"{nic.name} is not a port of {bridge} any more, but of something else")
         netlink.run([set_master(nic.name, None)])
 
     def _vxlan(self, key: VxlanKey, before: Vxlan | None, after: Vxlan | None) -> None:
-        mark = self._mark(key.name)
+        mark = self._find.mark(key.name)
         if after is None:
             if before is not None:
                 remove_tunnel(self._site.netlink(before.node), key.name, mark)
             return
-        netlink, bridge = self._find_bridge(key.bridge)
+        netlink, bridge = self._find.bridge(key.bridge)
         make_tunnel(netlink, key.name, mark, after, bridge.index)
         known = before.options if before is not None else {}
         self._set_port(key.bridge, key.name, changed(OptionScope.PORT, known, after.options))
         netlink.run([set_link(key.name, up=True)])
 
     def _lasting_tap(self, key: TapKey, before: Tap | None, after: Tap | None) -> None:
-        mark = self._mark(f"{TAP_PREFIX}{key.bridge}:{key.name}")
+        mark = self._find.mark(f"{TAP_PREFIX}{key.bridge}:{key.name}")
         if after is None:
             if before is not None:
                 remove_tap(self._site, before.node, key.name, mark)
             return
-        netlink, bridge = self._find_bridge(key.bridge)
+        netlink, bridge = self._find.bridge(key.bridge)
         have_tap(self._site, key.name, mark, after, bridge.index)
         known = before.options if before is not None else {}
         self._set_port(key.bridge, key.name, changed(OptionScope.PORT, known, after.options))
@@ -286,13 +289,13 @@ class KernelEngine:
             # The entry may have gone with its port, or moved to another one; and the port to
             # another bridge, which may have an entry for the same address.
             with contextlib.suppress(Refusal):
-                netlink, bridge = self._find_bridge(key.bridge)
-                port = self._device(key.bridge, before.port)
+                netlink, bridge = self._find.bridge(key.bridge)
+                port = self._find.device(key.bridge, before.port)
                 if port.master == bridge.index:
                     netlink.run([delete_entry(port.index, key.mac, key.vlan)])
         if after is not None:
-            netlink, _ = self._find_bridge(key.bridge)
-            port = self._device(key.bridge, after.port)
+            netlink, _ = self._find.bridge(key.bridge)
+            port = self._find.device(key.bridge, after.port)
             netlink.run([set_entry(port.index, key.mac, key.vlan, after.sticky)])
 
     _METHODS: Final[dict[type[Key], Callable[..., None]]] = {
@@ -304,55 +307,6 @@ class KernelEngine:
         TapKey: _lasting_tap,
         EntryKey: _entry,
     }
-
-    def _mark(self, identity: str) -> Mark:
-        return Mark(self._site.lab, identity)
-
-    def _mark_of(self, key: PortKey) -> Mark:
-        return self._mark(port_name(key.node, key.interface))
-
-    def _find_bridge(self, name: str) -> tuple[Netlink, Link]:
-        """A bridge of ours and the socket of its namespace. Raises Refusal."""
-        netlink = self._site.netlink(self._places[name])
-        return netlink, owned(look(netlink, name), name, self._mark(name))
-
-    def _near(self, key: PortKey, bridge: str) -> tuple[str, Link]:
-        """The bridge's end of a port and the node that it lies on: that of its bridge, or, when
-        other hands took it out or a move was broken off, that of any other. Raises Refusal.
-        """
-        mark = self._mark_of(key)
-        if (key.node, key.interface) in self._machines:
-            return self._tap(key)
-        far = owned(look(self._site.netlink(key.node), key.interface), key.interface, mark)
-        first = [self._places[bridge]] if bridge in self._places else []
-        for place in dict.fromkeys([*first, *self._places.values()]):
-            near = look(self._site.netlink(place), far.peer or 0)
-            if near is None or (place, near.index) == (key.node, far.index):
-                continue
-            if (near.alias, near.kind) == (str(mark), "veth"):
-                return place, near
-        raise Refusal(f"the bridge's end of {mark.id} is not there any more")
-
-    def _tap(self, key: PortKey) -> tuple[str, Link]:
-        """The tap of a virtual machine's port, and the node that it lies on. Raises Refusal."""
-        name = self._names[key.node, key.interface]
-        return find_machine_port(self._site, self._places.values(), name, self._mark_of(key))
-
-    def _device(self, bridge: str, port: str) -> Link:
-        """The interface that is a bridge's port: of a node's interface, or an uplink. Raises
-        Refusal when it is not there, or not where the bridge is.
-        """
-        node, dot, interface = port.partition(".")
-        where = self._places[bridge]
-        if dot and (node, interface) in self._names:
-            place, near = self._near(PortKey(node, interface), bridge)
-            if place != where:
-                raise Refusal(f"{port} is on {place}, and {bridge} on {where}")
-            return near
-        uplink = look(self._site.netlink(where), port)
-        if uplink is None:
-            raise Refusal(f"there is no interface {port} on {where}")
-        return uplink
 
     def _set_port(self, bridge: str, name: str, options: dict[str, Plain]) -> None:
         """Set options of a port; a cost that is left to the kernel again is what it derives."""
