@@ -4,7 +4,8 @@
     plan(desired, current)           journal on disk before the first action
       carried out, then read again:
         nothing left to do           the journal is closed, the state remembered
-        anything else, or an error   plan(before, what there is now) is carried out: as it was
+        something left to do         another hand was at it (udev, a daemon): carried out once more
+        still, or an error           plan(before, what there is now) is carried out: as it was
 
 All of it happens in one process inside the lab's namespaces. Killed at any moment, it leaves the
 journal, by which the next command knows what was before, what was to come, and that everything
@@ -120,13 +121,11 @@ class Transaction:
             )
         )
         try:
-            self._carry_out(site, changes, [current, desired], records)
-            self._require(desired, site)
+            return self._reach(desired, changes, site, [current, desired], records)
         except Exception as error:
             if not self.is_new:
                 self._undo(site, before, desired, records, error)
             raise
-        return changes
 
     def _current(self, site: Site, desired: State) -> State:
         """What there is of the lab, as far as it is the lab's: marked, declared now, or before."""
@@ -137,6 +136,27 @@ class Transaction:
         found = read_state(site, wanted, *interrupted, applied)
         return owned(found, wanted, *interrupted, applied, records.originals())
 
+    def _reach(
+        self,
+        wanted: State,
+        changes: Plan,
+        site: Site,
+        states: Sequence[State],
+        records: Records,
+    ) -> Plan:
+        """Carry changes out, and once more what another hand has undone since; returns all.
+
+        Raises Refusal when what there is then is not what was wanted.
+        """
+        self._carry_out(site, changes, states, records)
+        undone = self._left(wanted, site)
+        if undone:
+            self._carry_out(site, undone, states, records)
+            if left := self._left(wanted, site):
+                steps = "; ".join(change.explain() for change in left[:3])[:400]
+                raise Refusal(f"all actions were carried out, yet it is still to do: {steps}")
+        return changes + undone
+
     def _carry_out(
         self, site: Site, changes: Sequence[Change], states: Sequence[State], records: Records
     ) -> None:
@@ -146,14 +166,11 @@ class Transaction:
         finally:
             executor.close()
 
-    def _require(self, wanted: State, site: Site) -> None:
-        """Raise Refusal when what there is now is not what was wanted."""
+    def _left(self, wanted: State, site: Site) -> Plan:
+        """What is still to do after all actions were carried out."""
         found = self._current(site, wanted)
         # A guest may have switched itself off already: it was started all the same.
-        left = plan(left_off(wanted, found), found)
-        if left:
-            steps = "; ".join(change.explain() for change in left[:3])[:400]
-            raise Refusal(f"all actions were carried out, yet it is still to do: {steps}")
+        return plan(left_off(wanted, found), found)
 
     def _undo(
         self, site: Site, before: State, desired: State, records: Records, error: Exception
@@ -161,8 +178,7 @@ class Transaction:
         try:
             _remove_half_made(site, [before, desired])
             back = plan(before, self._current(site, desired))
-            self._carry_out(site, back, [desired, before], records)
-            self._require(before, site)
+            self._reach(before, back, site, [desired, before], records)
         except Exception as second:
             raise Refusal(
                 f"{error}\nand it could not be undone: {second}\n"
