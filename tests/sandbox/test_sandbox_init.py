@@ -13,7 +13,7 @@ from tests.machine import wait_until
 
 from linkspan.control.lines import Client
 from linkspan.errors import Bug, Mistake, Refusal
-from linkspan.sandbox import holder, state
+from linkspan.sandbox import holder, output, state
 from linkspan.sandbox.worker import run_inside
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="needs root: starts a lab's init process")
@@ -177,3 +177,15 @@ def test_work_inside_brings_back_results_and_errors(init: Client) -> None:
         run_inside(lab, lambda: os.kill(os.getpid(), 9))
     for descriptor in lab:
         os.close(descriptor)
+
+
+def test_what_services_write_into_the_labs_log_is_kept_from_growing(
+    init: Client, folder: Path
+) -> None:
+    write = (
+        f"import os; [os.write(2, b'a line\\n' * 1000) for _ in range({output.LARGEST // 5000})]"
+    )
+    init.call("run", name="chatty", arguments=[sys.executable, "-c", write])
+    log = folder / state.LOG
+    wait_until(lambda: init.call("status")["services"]["chatty"]["starts"] > 1)
+    wait_until(lambda: log.stat().st_size <= output.LARGEST)

@@ -1,4 +1,4 @@
-"""The commands that change nothing: `show`, `ports`, `fdb`, `leases`, `ping`."""
+"""The commands that change nothing: `show`, `ports`, `fdb`, `leases`, `ping`, `logs`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final
 import click
 
 from linkspan.cli.common import JSON, LAB, print_json
+from linkspan.cli.logs import logs
 
 
 @click.command()
@@ -143,22 +144,6 @@ def ping(lab: str | None, timeout: float, as_json: bool) -> None:
         click.echo(ping_matrix(results, columns=_columns()))
     if any(reach.result != "reached" for reach in results):
         sys.exit(1)
-
-
-@click.command()
-@click.argument("node", metavar="NODE|LAB/NODE")
-@JSON
-def logs(node: str, as_json: bool) -> None:
-    """Print what the command of NODE wrote last, both standard output and standard error."""
-    from linkspan.lab.commands import output_of
-    from linkspan.lab.find import find_node
-
-    place, name = find_node(node)
-    lines = output_of(place, name)
-    if as_json:
-        print_json({"node": name, "lines": lines})
-    else:
-        click.echo("".join(f"{line}\n" for line in lines), nl=False)
 
 
 COMMANDS: Final = (show, ports, fdb, leases, ping, logs)

@@ -1,4 +1,4 @@
-"""Reading the commands of a lab: whether they run, how often they were started, what they wrote."""
+"""Reading the commands of a lab: whether they run, and how often they were started."""
 
 from __future__ import annotations
 
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from linkspan.errors import Fault, Mistake
-from linkspan.lab.find import Place
 from linkspan.model.snapshot import CommandSnapshot, MountSnapshot
 from linkspan.model.topology import Topology
 from linkspan.services.commands import command_services, output_file
@@ -38,24 +36,6 @@ def mounts_of(topology: Topology, node: str) -> list[MountSnapshot]:
         MountSnapshot(path=each.path, source=each.source, read_only=each.read_only)
         for each in (declared.mounts if declared else ())
     ]
-
-
-def output_of(place: Place, node: str) -> list[str]:
-    """The last lines that a node's command wrote. Raises Mistake when it has no command."""
-    topology = place.topology()
-    declared = topology.nodes.get(node) if topology is not None else None
-    if declared is None or not declared.command:
-        raise Mistake(
-            Fault(
-                f"{node} of {place.name} has no command that could have written something",
-                next_step=f"write a `command`, or: linkspan exec {place.name}/{node} -- …",
-            )
-        )
-    try:
-        text = output_file(place.folder, node).read_text(errors="replace")
-    except FileNotFoundError:
-        return []
-    return text.splitlines()
 
 
 def _in_words(ended: str) -> str:

@@ -85,7 +85,7 @@ class Init:
         self.lock = lock
         self.since = time.time()
         self.held: dict[str, list[int]] = {}
-        self.services = Services(self.held)
+        self.services = Services(self.held, str(folder / state.LOG))
         self.committed = False
         self.ending = False
         self.selector = selectors.DefaultSelector()

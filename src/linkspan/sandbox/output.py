@@ -1,4 +1,4 @@
-"""The files that services write to: taken as standard streams, and kept from growing.
+"""The files that services write to: taken as standard streams, kept from growing, and read.
 
 The process appends to the file whatever becomes of it, so that the file can be cut while it writes:
 its last part is put into the emptied file. What the process writes in that moment stands before it,
@@ -43,3 +43,12 @@ def trim(file: str) -> None:
             os.write(descriptor, end[end.find(b"\n") + 1 :])
         finally:
             os.close(descriptor)
+
+
+def since(file: Path, begin: int) -> list[str]:
+    """The lines that a file has got since it was so many bytes long, all that it has if it was cut
+    meanwhile. Raises OSError.
+    """
+    with open(file, "rb") as opened:
+        opened.seek(begin if os.fstat(opened.fileno()).st_size >= begin else 0)
+        return opened.read().decode(errors="replace").splitlines()

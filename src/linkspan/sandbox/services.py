@@ -62,10 +62,13 @@ class Service:
 
 
 class Services:
-    """All services of one lab. `held` are the descriptors that the lab's first process holds."""
+    """All services of one lab. `held` are the descriptors that the lab's first process holds, `log`
+    is the file that it and most services write to.
+    """
 
-    def __init__(self, held: Mapping[str, Sequence[int]]) -> None:
+    def __init__(self, held: Mapping[str, Sequence[int]], log: str) -> None:
         self._held = held
+        self._log = log
         self._services: dict[str, Service] = {}
         self._trimmed = 0.0
 
@@ -201,10 +204,10 @@ class Services:
                     with contextlib.suppress(OSError):  # it is no tap
                         set_carrier(descriptor, on)
 
-    def start_due(self) -> float | None:
-        """Start services whose time has come; seconds until the next one, None if none waits."""
+    def start_due(self) -> float:
+        """Start services whose time has come; seconds until there is something to do again."""
         now = time.monotonic()
-        waits: list[float] = []
+        waits = [self._trim(now)]
         for service in self._services.values():
             if service.due is None:
                 continue
@@ -212,16 +215,16 @@ class Services:
                 self._start(service)
             else:
                 waits.append(service.due - now)
-        if outputs := [each.output for each in self._services.values() if each.output]:
-            waits.append(self._trim(outputs, now))
-        return min(waits, default=None)
+        return min(waits)
 
-    def _trim(self, outputs: Sequence[str], now: float) -> float:
+    def _trim(self, now: float) -> float:
         """Keep files that services write to from growing; seconds until that is due again."""
         if self._trimmed + output.SECONDS <= now:
             self._trimmed = now
-            for file in outputs:
-                output.trim(file)
+            output.trim(self._log)
+            for service in self._services.values():
+                if service.output:
+                    output.trim(service.output)
         return self._trimmed + output.SECONDS - now
 
     def end_all(self) -> None:

@@ -27,6 +27,7 @@ from linkspan.errors import Missing, Refusal
 from linkspan.model.state import AnyKey, AnyValue, Machine, MachineKey, PortKey
 from linkspan.plan.change import Change
 from linkspan.sandbox import state
+from linkspan.sandbox.output import since
 from linkspan.services.acceleration import accelerator
 from linkspan.services.qemu import console_name, control_name, find_program
 from linkspan.services.qmp import Qmp
@@ -152,9 +153,7 @@ class Machines:
 
     def _said(self, logged: int) -> str:
         """What QEMU wrote into the lab's log since that was so many bytes long."""
-        with open(self._site.folder / state.LOG, "rb") as log:
-            log.seek(logged)
-            lines = log.read().decode(errors="replace").splitlines()
+        lines = since(self._site.folder / state.LOG, logged)
         said = [line for line in lines if line.startswith("qemu")]
         return "".join(f"\n  {line}" for line in said[-_LOG_LINES:])
 

@@ -40,6 +40,7 @@ from linkspan.model.state import (
 from linkspan.plan.change import Change
 from linkspan.plan.services import CLIENT, IPV4, IPV6, SERVER
 from linkspan.sandbox.namespaces import inside, node_key
+from linkspan.sandbox.output import since
 from linkspan.sandbox.state import LOG
 from linkspan.services.leases import Lease, read_leases
 from linkspan.services.programs import LEASES, READY, folder_of, prepare
@@ -249,7 +250,5 @@ class Services:
 
 def _last_words(log: Path, begin: int, program: str) -> str:
     """What a program said before it ended."""
-    with open(log, errors="replace") as file:
-        file.seek(begin)
-        lines = [line.strip() for line in file if line.startswith(program)]
+    lines = [line.strip() for line in since(log, begin) if line.startswith(program)]
     return next((line for line in lines if ": " in line), f"{program} ended without a word")
