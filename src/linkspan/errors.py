@@ -6,7 +6,7 @@ line prints `str(error)` and exits with `exit_code`; nothing else in the program
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 
@@ -33,7 +33,8 @@ class Fault:
     """One thing that is wrong in a request or a file.
 
     `what` names the object and the problem; `expected`, `found` and `next_step` may be empty
-    when they would only repeat it.
+    when they would only repeat it. `path` leads to what is meant in the lab's file, by which who
+    has the file finds the place.
     """
 
     what: str
@@ -41,6 +42,11 @@ class Fault:
     expected: str = ""
     found: str = ""
     next_step: str = ""
+    path: tuple[str | int, ...] = ()
+
+    def at(self, *path: str | int) -> Fault:
+        """The same of what stands at a path of the lab's file."""
+        return replace(self, path=path)
 
     def __str__(self) -> str:
         head = f"{self.place}: {self.what}" if self.place else self.what

@@ -61,7 +61,7 @@ def take_card(name: str, bridge: str, mtu: int) -> tuple[Taken, list[str]]:
         )
         had_programs = card is not None and has_programs(dumps, card.index)
     if faults := refusals(nic):
-        raise Mistake(*faults)
+        raise Mistake(*(fault.at("bridges", bridge, "uplink") for fault in faults))
     ipv6_off = _setting(ipv6_switch(name))
     taken = take(HOST, name, found, now, ipv6_off, settings_of(name), had_programs)
     return taken, [str(fault) for fault in warnings(nic)]

@@ -55,6 +55,7 @@ def _choose(topology: Topology, name: str) -> Choice:
                     f"bridge {name}: engine kernel can't do what the file says",
                     found=lack,
                     next_step="write `engine: user` if our switch can, or leave that option out",
+                    path=("bridges", name, "engine"),
                 )
             )
         return Choice(Engine.KERNEL, "the file says so")
@@ -66,6 +67,7 @@ def _choose(topology: Topology, name: str) -> Choice:
                 f"bridge {name}: no engine here can do what the file says",
                 found=f"{lack}; and engine user has no {needed}",
                 next_step=f"leave {needed} out, or run it on a kernel that has it",
+                path=("bridges", name, needed),
             )
         )
     return Choice(Engine.USER, lack)

@@ -25,7 +25,7 @@ def with_keys(
     are not kept yet. Paths of files are from `beside`. Raises Mistake.
     """
     private = {
-        number: _private(folder, applied, link, f"link {number + 1}", beside)
+        number: _private(folder, applied, link, number, beside)
         for number, link in topology.wireguards()
     }
     public = {number: public_of(key) for number, key in private.items()}
@@ -42,9 +42,9 @@ def keep_keys(folder: Path, private: Keys) -> None:
         keep(folder, key)
 
 
-def _private(folder: Path, applied: State, link: WireguardLink, whose: str, beside: Path) -> str:
+def _private(folder: Path, applied: State, link: WireguardLink, number: int, beside: Path) -> str:
     if link.private_key_file is not None:
-        return read_private(beside / Path(link.private_key_file).expanduser(), whose)
+        return read_private(beside / Path(link.private_key_file).expanduser(), number)
     match applied.get(WireguardKey(link.node, link.name)):
         case Wireguard(public_key=public) if public and (key := kept(folder, public)):
             return key
@@ -61,6 +61,7 @@ def _with_key(link: AnyLink, number: int, public: Mapping[int, str]) -> AnyLink:
                 expected=own,
                 found=str(link.public_key),
                 next_step="leave public-key out, or correct private-key-file",
+                path=("links", number, "public-key"),
             )
         )
     if any(peer.public_key == own for peer in link.peers):
@@ -70,6 +71,7 @@ def _with_key(link: AnyLink, number: int, public: Mapping[int, str]) -> AnyLink:
                 expected="the key of another interface",
                 found=own,
                 next_step="write the other's public key",
+                path=("links", number, "peers"),
             )
         )
     return replace(link, public_key=own)

@@ -92,6 +92,6 @@ def _require_scope(place: Place, scope: Scope) -> None:
             Fault(
                 f"the lab {place.name} is there with scope {scope_of(place.folder).value}",
                 expected=f"scope {scope.value}, as in the file",
-                next_step=f"linkspan down {place.name} first, or give this file another name:",
+                next_step=f"linkspan down {place.name} first, or give this file another `name:`",
             )
         )

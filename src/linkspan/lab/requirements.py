@@ -87,6 +87,7 @@ def _overlaps(lab: str, name: str, bridge: Bridge, machine: NamespaceSnapshot) -
                     expected="a network that is nowhere else",
                     found=f"the route {other}{by}",
                     next_step="give the bridge another network",
+                    path=("bridges", name, "address"),
                 )
                 break
 
@@ -108,6 +109,7 @@ def _taken(name: str, bridge: Bridge) -> Iterator[Fault]:
                 f"bridge {name}: another program has the port of {service}",
                 expected=f"{protocol} port {port} free at {address}",
                 next_step=f"find it with `ss -lnp sport = {port}`; end it, or bind it elsewhere",
+                path=("bridges", name, service.lower()),
             )
             break
 

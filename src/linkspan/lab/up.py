@@ -22,7 +22,7 @@ from linkspan.lab.transaction import Plan, transaction
 from linkspan.lab.turn import turn
 from linkspan.lab.uplinks import Uplinks, prepare
 from linkspan.model.base import Engine
-from linkspan.model.load import load
+from linkspan.model.load import load, with_places
 from linkspan.model.nic import Secured
 from linkspan.model.topology import HOST, Scope, Topology
 from linkspan.plan.desired import desired
@@ -61,7 +61,9 @@ def up(file: Path, progress: Progress | None = None, terms: Terms | None = None)
 
     Raises Mistake (nothing was touched), Refusal (everything was undone) or Missing.
     """
-    return bring(load(file), progress, terms, file.parent)
+    topology = load(file)
+    with with_places(file):
+        return bring(topology, progress, terms, file.parent)
 
 
 def bring(
@@ -113,9 +115,14 @@ def bring(
 def preview(file: Path) -> tuple[Plan, list[str]]:
     """What `up` would do, and what should be known. Raises LinkspanError."""
     topology = load(file)
+    with with_places(file):
+        return _preview(topology, file.parent)
+
+
+def _preview(topology: Topology, beside: Path) -> tuple[Plan, list[str]]:
     place = Place(topology.name)
     records = Records(place.folder)
-    topology, _ = with_keys(place.folder, records.applied(), topology, file.parent)
+    topology, _ = with_keys(place.folder, records.applied(), topology, beside)
     chosen, _ = choose(topology)
     wanted = desired(chosen)
     wanted = require(place, topology, wanted)

@@ -8,6 +8,9 @@ once.
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from dataclasses import replace as replace_fault
 from pathlib import Path as FilePath
 
 from msgspec.structs import replace
@@ -31,6 +34,33 @@ def load(path: FilePath) -> Topology:
     Raises Mistake with all faults, ordered by place.
     """
     return with_whole_paths(loads(read_text(path), str(path)), path.parent)
+
+
+@contextlib.contextmanager
+def with_places(path: FilePath) -> Iterator[None]:
+    """Give a Mistake that speaks of a lab's file, and is found after it was loaded, the places that
+    its faults have there.
+    """
+    try:
+        yield
+    except Mistake as mistake:
+        if not any(fault.path for fault in mistake.faults):
+            raise
+        raise Mistake(*in_order(_placed(mistake.faults, path))) from None
+
+
+def _placed(faults: tuple[Fault, ...], path: FilePath) -> list[Fault]:
+    document = read(read_text(path), str(path))
+    conversion = Conversion(document, str(path))
+    conversion.topology()  # so that it knows how keys are written
+    return [
+        replace_fault(
+            fault, place=locate(document.root, conversion.as_written(fault.path), str(path))
+        )
+        if fault.path
+        else fault
+        for fault in faults
+    ]
 
 
 def loads(text: str, file: str) -> Topology:

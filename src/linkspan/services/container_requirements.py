@@ -18,7 +18,7 @@ def require_containers(topology: Topology) -> None:
     is not installed.
     """
     faults = [
-        fault
+        fault.at("nodes", name, "mounts", number)
         for name, node in topology.nodes.items()
         for number, mount in enumerate(node.mounts)
         if (fault := _mount(f"node {name}, mount {number + 1}", mount))

@@ -148,4 +148,5 @@ def _fault(base: _Base, packet: Packet, end: End) -> Fault:
         found=f"chain {base.chain} of table {base.family} {base.table} ({base.owner.name}), "
         f"hook {base.hook}, policy {policy}{where}: {packet.words}",
         next_step="; ".join(command.format_map(fields) for command in commands),
+        path=("bridges", packet.bridge, "forward"),
     )

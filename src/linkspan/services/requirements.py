@@ -36,7 +36,7 @@ def _files(name: str, node: Node) -> list[Fault]:
         ("disk", disk.file if disk else None, os.R_OK | (os.W_OK if writes else 0)),
     ]
     return [
-        fault
+        fault.at("nodes", name, field)
         for field, file, access in wanted
         if file is not None and (fault := _file(f"node {name}, {field}", Path(file), access))
     ]
@@ -75,6 +75,7 @@ def _memory(machines: dict[str, Node], total: int) -> list[Fault]:
             expected=f"at most {total} MiB, which this machine has",
             found=f"{machines[largest].memory} for {largest}, the largest of {len(machines)}",
             next_step="lower memory",
+            path=("nodes", largest, "memory"),
         )
     ]
 

@@ -12,6 +12,7 @@ from base64 import b64decode, b64encode, urlsafe_b64encode
 from pathlib import Path
 
 from linkspan.errors import Fault, Mistake
+from linkspan.model.flaw import label
 from linkspan.model.unfit import UnfitError
 from linkspan.model.wireguard_shapes import key
 
@@ -35,10 +36,12 @@ def public_of(private: str) -> str:
     return b64encode(secret.public_key().public_bytes_raw()).decode()
 
 
-def read_private(file: Path, whose: str) -> str:
-    """The private key in a file: the key alone, or a wg-quick configuration that has it. Raises
-    Mistake, which does not show what the file holds.
+def read_private(file: Path, link: int) -> str:
+    """The private key in a file: the key alone, or a wg-quick configuration that has it; `link` is
+    the place among the links of the one that names it. Raises Mistake, which does not show what the
+    file holds.
     """
+    whose, path = label(("links", link)), ("links", link, "private-key-file")
     try:
         text = file.read_text()
     except (OSError, ValueError) as error:
@@ -49,6 +52,7 @@ def read_private(file: Path, whose: str) -> str:
                 expected="a file that `wg genkey` wrote",
                 found=f"{file}: {why}",
                 next_step="correct private-key-file, or leave it out: a key is made then",
+                path=path,
             )
         ) from None
     if "[interface]" in text.lower() and _PRIVATE not in text.lower():
@@ -57,6 +61,7 @@ def read_private(file: Path, whose: str) -> str:
                 f"{whose}: {file} has no PrivateKey",
                 expected="PrivateKey = …, or PostUp = wg set %i private-key FILE",
                 next_step="write one of the two under [Interface]",
+                path=path,
             )
         )
     for line in text.splitlines():
@@ -72,6 +77,7 @@ def read_private(file: Path, whose: str) -> str:
                 f"{whose}: {file} {unfit.what}",
                 expected="44 characters such as `wg genkey` writes",
                 next_step=f"write a key there: wg genkey > {file}",
+                path=path,
             )
         ) from None
 
