@@ -7,6 +7,7 @@ import itertools
 import os
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -141,6 +142,18 @@ def transfer(near: socket.socket, far: socket.socket, size: int) -> None:
         left -= len(part)
     sender.join()
     assert got.digest() == hashlib.sha256(data).digest()
+
+
+def round_trip(near: socket.socket, far: socket.socket) -> float:
+    """The shortest of some round trips through a connection, in seconds."""
+    took = []
+    for _ in range(5):
+        began = time.monotonic()
+        near.sendall(b"?")
+        far.sendall(far.recv(1))
+        assert near.recv(1) == b"?"
+        took.append(time.monotonic() - began)
+    return min(took)
 
 
 @contextmanager

@@ -1,8 +1,7 @@
-"""A bridge stretched over two hosts, with every pairing of engines, and with a kernel by hand."""
+"""A bridge stretched over two hosts, with every pairing of engines. What a tunnel does on each of
+them is in tests/contract."""
 
 from __future__ import annotations
-
-import json
 
 import pytest
 from tests.machine import EXAMPLES, Machine
@@ -11,8 +10,8 @@ TEXT = (EXAMPLES / "vxlan.yaml").read_text()
 ENGINES = ["kernel", "user"]
 
 
-def with_engines(first: str, second: str, text: str = TEXT) -> str:
-    return text.replace("br1: {", f"br1: {{engine: {first}, ").replace(
+def with_engines(first: str, second: str) -> str:
+    return TEXT.replace("br1: {", f"br1: {{engine: {first}, ").replace(
         "br2: {", f"br2: {{engine: {second}, "
     )
 
@@ -26,15 +25,6 @@ def reach(machine: Machine, *arguments: str) -> None:
     run(machine, "a", "ping", "-c1", "-W5", *arguments)
 
 
-def bridges(machine: Machine) -> dict[str, dict[str, str]]:
-    """Ports by MAC, by bridge."""
-    lab = json.loads(machine.linkspan("show", "vxlan", "--json").stdout)
-    return {
-        bridge["name"]: {entry["mac"]: entry["port"] for entry in bridge["fdb"]}
-        for bridge in lab["bridges"]
-    }
-
-
 @pytest.mark.parametrize("second", ENGINES)
 @pytest.mark.parametrize("first", ENGINES)
 def test_the_parts_are_one_bridge(machine: Machine, first: str, second: str) -> None:
@@ -44,10 +34,6 @@ def test_the_parts_are_one_bridge(machine: Machine, first: str, second: str) -> 
     for address in ("10.7.0.2", "fd00:7::2"):
         reach(machine, address)
     reach(machine, "-M", "do", "-s", "1422", "10.7.0.2")
-    (far,) = [
-        line.split()[1] for line in run(machine, "b", "ip", "link").splitlines() if "ether" in line
-    ] or [""]
-    assert bridges(machine)["br1"][far] == "vxlan10"
     machine.linkspan("down", "vxlan")
 
 
@@ -55,22 +41,6 @@ def test_an_ordinary_user_stretches_a_bridge_too(ordinary_machine: Machine) -> N
     ordinary_machine.linkspan("up", ordinary_machine.file(with_engines("user", "user")))
     reach(ordinary_machine, "10.7.0.2")
     ordinary_machine.linkspan("down", "vxlan")
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_device_made_by_hand_is_the_other_end(machine: Machine, engine: str) -> None:
-    """The oracle: `ip link add type vxlan`, which nobody here configured, at h2."""
-    lines = [line for line in TEXT.splitlines() if "bridge: br2, vni" not in line]
-    machine.linkspan("up", machine.file(with_engines(engine, "kernel", "\n".join(lines))))
-    far = ["id", "10", "remote", "192.0.2.1", "dstport", "4789"]
-    run(machine, "h2", "ip", "link", "add", "hand", "mtu", "1450", "type", "vxlan", *far)
-    run(machine, "h2", "ip", "link", "set", "hand", "up", "master", "br2")
-    for address in ("10.7.0.2", "fd00:7::2"):
-        reach(machine, address)
-    reach(machine, "-M", "do", "-s", "1422", "10.7.0.2")
-    known = run(machine, "h2", "bridge", "fdb", "show", "dev", "hand")
-    assert known.count("dst 192.0.2.1") >= 2, "the kernel learned where a is"
-    machine.linkspan("down", "vxlan")
 
 
 MANY = """
@@ -117,29 +87,6 @@ def test_three_hosts_reach_each_other(
     machine.linkspan("plan", "--check", file)
     for node, last in (("a", 2), ("a", 3), ("b", 3), ("c", 1)):
         run(machine, node, "ping", "-c1", "-W5", f"10.7.0.{last}")
-    machine.linkspan("down", "vxlan")
-
-
-@pytest.mark.parametrize("engine", ENGINES)
-def test_a_tunnel_changes_and_is_put_right(machine: Machine, engine: str) -> None:
-    text = with_engines(engine, engine)
-    machine.linkspan("up", machine.file(text))
-    other = text.replace("vni: 10", "vni: 11, name: vx, isolated: true")
-    done = json.loads(machine.linkspan("up", "--json", machine.file(other)).stdout)["plan"]
-    assert len(done) == 4
-    reach(machine, "10.7.0.2")
-    file = machine.file(other.replace("isolated: true", "isolated: false"))
-    done = json.loads(machine.linkspan("up", "--json", file).stdout)["plan"]
-    assert [change["action"] for change in done] == [
-        "change the tunnel vx of br1: isolated off instead of on",
-        "change the tunnel vx of br2: isolated off instead of on",
-    ]
-    if engine == "kernel":
-        run(machine, "h1", "ip", "link", "delete", "vx")
-        run(machine, "h2", "ip", "link", "set", "vx", "down")
-    machine.linkspan("up", file)
-    machine.linkspan("plan", "--check", file)
-    reach(machine, "10.7.0.2")
     machine.linkspan("down", "vxlan")
 
 

@@ -24,36 +24,6 @@ def test_everybody_reaches_everybody_through_the_uplink(any_machine: Machine) ->
     any_machine.linkspan("down", "vm-host")
 
 
-def test_a_running_sandbox_takes_a_card_and_gives_it_back(machine: Machine) -> None:
-    text = FILE.read_text().replace("bridges:\n  lan: {}", "bridges:\n  lan: {engine: kernel}")
-    text = text.replace("{node: server, ", "{engine: kernel, node: server, ")
-    without = text.replace(", uplink: eth0", "")
-    for version in (without, text, without):
-        machine.linkspan("up", machine.file(version))
-        where = "br0" if version is text else "eth0"
-        assert addresses(machine, "server", where) == ["192.168.3.101"]
-        machine.linkspan("plan", machine.file(version), "--check")
-        switch = machine.linkspan(
-            "exec", "server", "--", "cat", "/proc/sys/net/ipv6/conf/eth0/disable_ipv6"
-        )
-        assert switch.stdout.strip() == ("1" if version is text else "0")
-    machine.linkspan("down", "vm-host")
-
-
-@pytest.mark.parametrize("engine", ["kernel", "user"])
-def test_an_entry_of_the_fdb_may_lead_out(machine: Machine, engine: str) -> None:
-    entry = "02:00:00:00:00:99"
-    text = FILE.read_text().replace(
-        "{node: server, ", f'{{engine: {engine}, node: server, fdb: {{"{entry}": eth0}}, '
-    )
-    machine.linkspan("up", machine.file(text))
-    fdb = json.loads(machine.linkspan("fdb", "--json").stdout)["br0"]
-    (found,) = [each for each in fdb if each["mac"] == entry]
-    assert (found["port"], found["kind"]) == ("eth0", "static")
-    machine.linkspan("plan", machine.file(text), "--check")
-    machine.linkspan("down", "vm-host")
-
-
 @pytest.mark.parametrize("engine", ["kernel", "user"])
 def test_the_end_of_a_wire_may_be_the_card(any_machine: Machine, engine: str) -> None:
     file = any_machine.file(f"""

@@ -30,7 +30,13 @@ def open_port(dataplane: Dataplane, port: PortConfiguration, descriptor: int) ->
     """The port of the loop that belongs to a configured port."""
     arguments = (PortNumber(port.number), port.name, port.kind, descriptor)
     if port.vxlan is not None:
-        return VxlanPort(*arguments[:2], descriptor, port.vxlan)
+        ports = dataplane.bridge.ports
+        return VxlanPort(
+            *arguments[:2],
+            descriptor,
+            port.vxlan,
+            lambda: ports[PortNumber(port.number)].options.mtu,
+        )
     match port.kind:
         case "tap":
             return TapPort(*arguments)

@@ -3,7 +3,8 @@
 The socket is opened in the namespace of the bridge's node, whose routes lead to the far hosts, and
 held by init like any port's descriptor. What this process learned of far hosts goes with it; the
 next one floods until it has learned it again. Frames to it are segmented and their checksums
-filled in here. The in-kernel cache does not forward to such a port; its frames come by here.
+filled in here, and what a sender in this machine left to do of either is seen here
+(`wire.left_over`). The in-kernel cache does not forward to such a port; its frames come by here.
 
 Source: RFC 7348. Datagrams of another segment, or that are no VXLAN, are counted and dropped.
 """
@@ -14,15 +15,17 @@ import ipaddress
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Final
 
 from linkspan.bridge.reasons import Reason
 from linkspan.engine.user.configuration import VxlanConfiguration
 from linkspan.engine.user.devices import Direction, enlarge_buffer
-from linkspan.engine.user.ports import PLAIN, Port, complete_frames
+from linkspan.engine.user.ports import Port, complete_frames
 from linkspan.engine.user.remotes import Remotes
 from linkspan.types import PortNumber
 from linkspan.wire.formats import BadFormat
+from linkspan.wire.left_over import header_of
 from linkspan.wire.vxlan import HEADER_BYTES, Vxlan, emit, parse
 
 _LARGEST_DATAGRAM: Final = 65535
@@ -36,13 +39,20 @@ class VxlanPort(Port):
     """A UDP socket and the far hosts that it leads to."""
 
     def __init__(
-        self, number: PortNumber, name: str, descriptor: int, settings: VxlanConfiguration
+        self,
+        number: PortNumber,
+        name: str,
+        descriptor: int,
+        settings: VxlanConfiguration,
+        mtu: Callable[[], int],
     ) -> None:
+        """`mtu` tells that of the port, in bytes."""
         super().__init__(number, name, "vxlan", descriptor)
         self._sock = socket.socket(fileno=descriptor)
         everyone = [(address, settings.port) for address in settings.everyone]
         self._remotes = Remotes(everyone, settings.port, settings.learn_remotes)
         self._vni = settings.vni
+        self._mtu = mtu
         self._header = emit(Vxlan(settings.vni))
         self.read = self._read
         self.write = self._write
@@ -60,7 +70,7 @@ class VxlanPort(Port):
                 self.drop(Reason.DEV_HDR)
                 continue
             self._remotes.learn(frame[6:12], sender[0], time.monotonic())
-            return PLAIN + frame
+            return header_of(frame, self._mtu()) + frame
 
     def _write(self, frame: bytes) -> None:
         parts = complete_frames(frame)
