@@ -105,6 +105,7 @@ class KernelWire(Wire):
             for tap in self._taps.values():
                 self._owned.callback(os.close, tap)
             chosen = {"multicast_snooping": False, **options}
+            self._joins = chosen["multicast_snooping"]
             self._netlink.run([messages.add_bridge("br0", format_mac(BRIDGE_MAC), chosen)])
             self._index = {name: socket.if_nametoindex(name) for name in ("br0", *ports)}
             self._netlink.run(
@@ -147,13 +148,16 @@ class KernelWire(Wire):
         return self.receive(frame)
 
     def receive(self, sent: bytes = b"") -> Deliveries:
-        """What has been delivered and not been fetched so far."""
+        """What has been delivered and not been fetched so far, but for what the bridge says by
+        itself: with snooping its stack joins the group of all snoopers, and says so again later.
+        """
         found: Deliveries = {}
         while ready := self._poll.poll(0):
             for descriptor, _ in ready:
                 if (port := self._ports.get(descriptor)) is not None:
                     frame = os.read(descriptor, LARGEST)[VNET_HEADER_BYTES:]
-                    found.setdefault(port, []).append(frame)
+                    if not self._joins or frame[6:12] != BRIDGE_MAC or sent[6:12] == BRIDGE_MAC:
+                        found.setdefault(port, []).append(frame)
                 elif descriptor == self._host.fileno():
                     if (heard := self._host.receive()) is not None:
                         found.setdefault(HOST, []).append(heard[0])

@@ -48,25 +48,29 @@ def _choose(topology: Topology, name: str) -> Choice:
     if bridge.engine is Engine.USER:
         return Choice(Engine.USER, "the file says so")
     lack = _lack_of_kernel(topology, name)
-    if bridge.engine is Engine.KERNEL:
-        if lack:
-            raise Mistake(
-                Fault(
-                    f"bridge {name}: engine kernel can't do what the file says",
-                    found=lack,
-                    next_step="write `engine: user` if our switch can, or leave that option out",
-                    path=("bridges", name, "engine"),
-                )
-            )
-        return Choice(Engine.KERNEL, "the file says so")
     if not lack:
-        return Choice(Engine.KERNEL, "this kernel has all that the file asks for")
-    if needed := _kernel_only(topology, name):
+        named = bridge.engine is Engine.KERNEL
+        return Choice(
+            Engine.KERNEL,
+            "the file says so" if named else "this kernel has all that the file asks for",
+        )
+    needed = _kernel_only(topology, name)
+    elsewhere = f"leave {needed} out, or run it on a kernel that has it"
+    if bridge.engine is Engine.KERNEL:
+        raise Mistake(
+            Fault(
+                f"bridge {name}: engine kernel can't do what the file says",
+                found=lack,
+                next_step=elsewhere if needed else "write `engine: user`, or leave that option out",
+                path=("bridges", name, "engine"),
+            )
+        )
+    if needed:
         raise Mistake(
             Fault(
                 f"bridge {name}: no engine here can do what the file says",
                 found=f"{lack}; and engine user has no {needed}",
-                next_step=f"leave {needed} out, or run it on a kernel that has it",
+                next_step=elsewhere,
                 path=("bridges", name, needed),
             )
         )
@@ -95,10 +99,11 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
     }
     if any(is_machine for is_machine, _ in shaped):
         return "only engine user limits what a virtual machine sends"
-    if why := cannot_shape(shape for _, shape in shaped):
-        return why
     lacks = probe(options_of(bridge), _port_options(topology, name))
-    return "; ".join(f"no {lack.option}: {lack.why}" for lack in lacks)
+    whys = [f"no {lack.option}: {lack.why}" for lack in lacks]
+    if why := cannot_shape(shape for _, shape in shaped):
+        whys.append(why)
+    return "; ".join(whys)
 
 
 def _port_options(topology: Topology, name: str) -> Sparse:
