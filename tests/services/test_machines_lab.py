@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.guests import SAID, off_disk, require_qemu, silent_disk, talking_disk
+from tests.guests import SAID, at_console, off_disk, require_qemu, silent_disk, talking_disk
 from tests.machine import Machine, linkspan_command, wait_until
 
 ENGINES = {
@@ -119,6 +119,25 @@ def test_the_console_is_a_terminal_that_ctrl_bracket_leaves(up: Machine) -> None
 
 
 @on("user")
+def test_what_a_guest_says_is_kept_and_can_be_followed(up: Machine) -> None:
+    (found,) = machines(up)
+    with up.start(
+        linkspan_command("logs", "-f", "-n", "1", "vms/guest"), stdout=subprocess.PIPE
+    ) as logs:
+        assert logs.stdout is not None
+        assert logs.stdout.readline() == f"{SAID}\n"
+        with at_console(up, "guest") as guest:
+            guest.ask("a key", SAID)
+        assert logs.stdout.readline() == f"{SAID}\n"
+        up.run(["kill", "-9", str(found["pid"])], 0)
+        assert set(logs.stdout.read().splitlines()) <= {SAID}
+        assert logs.wait() == 0
+    assert "\x1b" not in up.linkspan("logs", "guest").stdout
+    assert "SeaBIOS" in up.linkspan("logs", "guest").stdout
+    up.linkspan("up", up.folder / "lab.yaml")
+
+
+@on("user")
 def test_what_has_no_console_says_what_it_has(up: Machine) -> None:
     assert "no virtual machine" in up.linkspan("console", "host", status=2).stderr
     assert "linkspan console vms/guest" in up.linkspan("exec", "guest", status=2).stderr
@@ -166,6 +185,10 @@ def test_a_disk_that_does_not_boot_is_said_so_every_time(machine: Machine) -> No
     assert not_booted in machine.linkspan("show", "vms").stdout
     unreached = json.loads(machine.linkspan("ping", "vms", "--json", status=1).stdout)
     assert {(each["source"], each["result"]) for each in unreached} == {("host", "no-reply")}
+    assert not_booted in unreached[0]["detail"]
+    again = machine.linkspan("up", machine.folder / "lab.yaml")
+    assert f"the guest of guest does not run: {not_booted}" in again.stderr
+    assert "next: linkspan logs vms/guest" in again.stderr
     machine.linkspan("down", "vms")
 
 
@@ -188,6 +211,8 @@ def test_what_qemu_says_no_to_is_told_and_undone(machine: Machine) -> None:
     refused = machine.linkspan("up", machine.file(lab("guest.qcow2")), status=3)
     assert "start the virtual machine guest" in refused.stderr or "QEMU ended" in refused.stderr
     assert "qcow2" in refused.stderr
+    assert "QEMU ended at once, exit status 1" in refused.stderr
+    assert "next: correct the image" in refused.stderr
     (machine.folder / "kernel").write_bytes(b"no kernel")
     text = lab().replace("disk: {file: guest.img, snapshot: true}", "kernel: kernel")
     refused = machine.linkspan("up", machine.file(text), status=3)

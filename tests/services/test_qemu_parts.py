@@ -54,6 +54,11 @@ def test_a_machine_on_the_command_line_of_qemu() -> None:
         ("-netdev", "dgram,id=net1,local.type=fd,local.str=8"),
         ("-device", "virtio-net-pci,netdev=net1,mac=52:54:00:00:00:02,romfile=,host_mtu=9000"),
         ("-qmp", "unix:vm1.qmp,server=on,wait=off"),
+        (
+            "-chardev",
+            "socket,id=console,path=vm1.console,server=on,wait=off,"
+            "logfile=logs/vm1.log,logappend=on",
+        ),
     ):
         assert pair in pairs
     assert "console=ttyS0" in command("qemu", "lab", "vm1", machine, "kvm", ENDS)

@@ -1,5 +1,5 @@
-"""`linkspan logs`: what the command of a node wrote and, with `--follow`, what it goes on to
-write.
+"""`linkspan logs`: what the command of a node wrote, or the guest of a machine said, and what comes
+after that.
 """
 
 from __future__ import annotations
@@ -29,8 +29,9 @@ _INTERRUPTED: Final = 130
 )
 @JSON
 def logs(node: str, follow: bool, lines: int | None, as_json: bool) -> None:
-    """Print what the command of NODE wrote last, both standard output and standard error. With
-    --follow, --json prints one value for each line."""
+    """Print what the command of NODE wrote last, both standard output and standard error; of a
+    virtual machine what its guest said on the console, and QEMU of itself. With --follow, --json
+    prints one value for each line."""
     from linkspan.lab import logs as reading
     from linkspan.lab.find import find_node
 

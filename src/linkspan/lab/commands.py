@@ -8,7 +8,8 @@ from typing import Any
 
 from linkspan.model.snapshot import CommandSnapshot, MountSnapshot
 from linkspan.model.topology import Topology
-from linkspan.services.commands import command_services, output_file
+from linkspan.sandbox.output import output_file
+from linkspan.services.commands import command_services
 
 
 def read_commands(

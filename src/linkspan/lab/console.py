@@ -1,7 +1,7 @@
 """The console of a virtual machine: this terminal on the guest's serial line.
 
 The terminal is raw, so that Ctrl-C, Ctrl-Z and arrows are the guest's; Ctrl-] leaves, as in telnet
-and in virsh. What the guest said before somebody listened is not kept. QEMU serves one listener at
+and in virsh. What the guest said before is in its log (`lab/logs.py`). QEMU serves one listener at
 a time and lets others wait without a word, so the one who listens holds a name (unix(7), abstract
 namespace), which others find taken.
 """
@@ -67,7 +67,8 @@ def _require_running(place: Place, node: str) -> None:
             Fault(
                 f"{node} does not run",
                 found=f"QEMU ended, {status['ended']}" if status else "no QEMU",
-                next_step="linkspan up FILE starts it",
+                next_step=f"linkspan logs {place.name}/{node} has its last words, linkspan up FILE"
+                " starts it",
             )
         )
 

@@ -1,4 +1,5 @@
-"""What the command of a node wrote, and what it goes on to write.
+"""What the command of a node wrote, and what it goes on to write; of a virtual machine, what its
+guest says on the console, and its QEMU of itself.
 
 The file is cut now and then, by a process that asks nobody (`sandbox/output.py`): its last part is
 then its beginning. Who follows it keeps the bytes that were read last. When they no longer stand
@@ -17,15 +18,22 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from linkspan.errors import Fault, Mistake
+from linkspan.errors import Fault, Missing, Mistake, Refusal
 from linkspan.lab.find import Place
-from linkspan.services.commands import output_file
+from linkspan.model.topology import NodeKind
+from linkspan.sandbox import holder
+from linkspan.sandbox.output import output_file
+from linkspan.services.guest_console import Plain, plain
+from linkspan.services.machines import machine_services
 
 INTERVAL: Final = 0.1
 """Seconds between two looks at a file that is followed; a cut takes far less."""
 
 _REMEMBERED: Final = 512
 """Bytes that are looked for after a cut."""
+
+_ASK_AFTER: Final = 1.0
+"""Seconds between two questions whether a machine runs."""
 
 _MOST: Final = 1 << 24
 """Bytes that are read at once; a file has this many only before it is cut for the first time."""
@@ -79,37 +87,55 @@ class Followed:
 
 
 def written(place: Place, node: str, lines: int | None) -> list[str]:
-    """The last lines that a node's command wrote, all that are kept for None. Raises Mistake when
-    it has no command.
+    """The last lines that a node wrote, all that are kept for None. Raises Mistake when there is
+    nothing in it that could.
     """
     try:
         with Followed(_file_of(place, node)) as file:
             text = _last_lines(file.read(), lines).decode(errors="replace")
     except FileNotFoundError:
         return []
+    if _is_machine(place, node):
+        text = plain(text)
     return text.removesuffix("\n").split("\n") if text else []
 
 
 def follow(
     place: Place, node: str, lines: int | None, complain: Callable[[str], None]
 ) -> Iterator[str]:
-    """The last lines that a node's command wrote, then what it writes, as it comes, until the lab
-    ends or the command is taken from the node. `complain` is told what was missed.
+    """The last lines that a node wrote, then what it writes, as it comes, until the lab ends, the
+    command is taken from the node, or the machine ends. `complain` is told what was missed.
 
-    Raises Mistake when the node has no command.
+    Raises Mistake when there is nothing in the node that could write.
     """
-    path = _file_of(place, node)
+    path, ending = _file_of(place, node), _Ending(place, node)
     while not path.exists():
-        if not place.is_alive:
+        if ending.is_there():
             return
         time.sleep(INTERVAL)
         _file_of(place, node)
+    pieces = _read_on(path, node, lines, ending, complain)
+    if not _is_machine(place, node):
+        yield from pieces
+        return
+    text = Plain()
+    for piece in pieces:
+        yield text.feed(piece)
+
+
+def _read_on(
+    path: Path,
+    node: str,
+    lines: int | None,
+    ending: _Ending,
+    complain: Callable[[str], None],
+) -> Iterator[str]:
     decoder = codecs.getincrementaldecoder("utf-8")("replace")
     with Followed(path) as file:
         yield decoder.decode(_last_lines(file.read(), lines))
         missed = 0
         while True:
-            is_over = file.is_removed or not place.is_alive  # before what is read for the last time
+            is_over = file.is_removed or ending.is_there()  # before what is read for the last time
             if file.was_cut():
                 time.sleep(INTERVAL)
             new = file.read()
@@ -125,6 +151,30 @@ def follow(
     yield decoder.decode(b"", final=True)
 
 
+class _Ending:
+    """The end of a lab, or of a virtual machine, which init is asked about once a second."""
+
+    def __init__(self, place: Place, node: str) -> None:
+        self._place = place
+        self._node = node
+        self._is_machine = _is_machine(place, node)
+        self._asked = 0.0
+
+    def is_there(self) -> bool:
+        return not self._place.is_alive or (self._is_machine and self._has_ended())
+
+    def _has_ended(self) -> bool:
+        if time.monotonic() - self._asked < _ASK_AFTER:
+            return False
+        self._asked = time.monotonic()
+        try:
+            with holder.connect(self._place.folder) as init:
+                status = machine_services(init).get(self._node)
+        except (Missing, Refusal):
+            return True  # with the lab
+        return status is None or not status["pid"]
+
+
 def _last_lines(data: bytes, count: int | None) -> bytes:
     if count is None:
         return data
@@ -135,7 +185,7 @@ def _last_lines(data: bytes, count: int | None) -> bytes:
 def _file_of(place: Place, node: str) -> Path:
     topology = place.topology()
     declared = topology.nodes.get(node) if topology is not None else None
-    if declared is None or not declared.command:
+    if declared is None or not (declared.command or declared.kind is NodeKind.VM):
         raise Mistake(
             Fault(
                 f"{node} of {place.name} has no command that could have written something",
@@ -143,3 +193,8 @@ def _file_of(place: Place, node: str) -> Path:
             )
         )
     return output_file(place.folder, node)
+
+
+def _is_machine(place: Place, node: str) -> bool:
+    topology = place.topology()
+    return topology is not None and topology.is_machine(node)

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import itertools
 import re
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from linkspan.control.lines import Client
 from linkspan.errors import Missing, Refusal
+from linkspan.lab.find import Place
 from linkspan.lab.lent import with_prefix
 from linkspan.model.names import port_name, with_macs
 from linkspan.model.snapshot import (
@@ -28,13 +30,18 @@ from linkspan.model.snapshot import (
     PortSnapshot,
 )
 from linkspan.model.topology import NodeKind, Topology
+from linkspan.sandbox import holder
 from linkspan.services import firmware
+from linkspan.services.guest_console import why_guest_stuck
 from linkspan.services.machines import OFF, configuration_of, machine_services
 from linkspan.services.qemu import control_name
 from linkspan.services.qmp import Qmp
 
 _TAP: Final = re.compile(r"^iff:\s*(\S+)", re.MULTILINE)
 _DESCRIPTOR: Final = re.compile(r"(?:,fd=|,local\.str=)(\d+)")
+
+RUNNING: Final = "running"
+"""What QEMU calls a machine that runs (RunState, qapi/run-state.json)."""
 
 Taps = Mapping[str, Counters]
 """Counters of the lab's taps by name; `in` is what QEMU sent."""
@@ -117,9 +124,36 @@ def _process(folder: Path, node: str, status: Mapping[str, Any] | None) -> tuple
         with Qmp(folder / control_name(node)) as qmp:
             state = str(qmp.call("query-status")["status"])
             why = firmware.why_not_booted(firmware.said(qmp))
-            return qmp.pid, f"not booted: {why}" if why else state
+            if why:
+                return qmp.pid, f"not booted: {why}"
+            stuck = why_guest_stuck(folder, node, time.time())
+            return qmp.pid, f"stuck: {stuck}" if stuck else state
     except (Missing, Refusal):
         return 0, "QEMU does not answer"
+
+
+def not_running(folder: Path, init: Client, topology: Topology) -> dict[str, str]:
+    """The machines of a lab that have a QEMU and are not just running, and their states."""
+    states = {
+        node: _process(folder, node, status)
+        for node, status in machine_services(init).items()
+        if topology.is_machine(node)
+    }
+    return {node: state for node, (pid, state) in states.items() if pid and state != RUNNING}
+
+
+def machine_notices(place: Place, topology: Topology) -> list[str]:
+    """Sentences about machines that run while their guests do not."""
+    if not place.is_alive:
+        return []
+    with holder.connect(place.folder) as init:
+        states = not_running(place.folder, init, topology)
+    return [
+        f"the guest of {node} does not run: {state}\n"
+        f"  next: linkspan logs {place.name}/{node} has its last words; once it is corrected,"
+        f" linkspan down {place.name} and linkspan up begin anew"
+        for node, state in states.items()
+    ]
 
 
 def _descriptors(pid: int) -> list[tuple[int | None, str | None]]:

@@ -16,13 +16,16 @@ import ipaddress
 import selectors
 import socket
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
+
+from msgspec.structs import replace
 
 from linkspan.control.lines import Client
 from linkspan.lab.find import Place
 from linkspan.lab.leases import leased_addresses, leases
+from linkspan.lab.machines import not_running
 from linkspan.lab.neighbours import answers_arp
 from linkspan.lab.observe import fetch_network, require_topology
 from linkspan.model.snapshot import LeaseSnapshot, Reach
@@ -84,9 +87,20 @@ def ping(place: Place, timeout: float = 1.0) -> list[Reach]:
     with holder.connect(place.folder) as init:
         _, lab = init.call_for_descriptors("fetch", name="lab")
         try:
-            return run_inside(lab, lambda: _probe(init, topology, lent, timeout))
+            found = run_inside(lab, lambda: _probe(init, topology, lent, timeout))
         finally:
             close_all(lab)
+        return _with_states(found, not_running(place.folder, init, topology))
+
+
+def _with_states(found: Sequence[Reach], states: Mapping[str, str]) -> list[Reach]:
+    """Answers, where there was none with what is known of the machine that was asked."""
+    return [
+        replace(reach, detail="; ".join(filter(None, [reach.detail, states[reach.destination]])))
+        if reach.result == "no-reply" and reach.destination in states
+        else reach
+        for reach in found
+    ]
 
 
 def _probe(

@@ -106,7 +106,7 @@ def bring(
         nodes=len(set(topology.nodes) | {HOST}),
         bridges=len(topology.bridges),
         engines=engines,
-        notices=notices(chosen),
+        notices=_notices(place, chosen),
         seconds=time.monotonic() - started,
         secured=secured,
     )
@@ -127,7 +127,7 @@ def _preview(topology: Topology, beside: Path) -> tuple[Plan, list[str]]:
     wanted = desired(chosen)
     wanted = require(place, topology, wanted)
     if topology.scope is Scope.SANDBOX and not place.is_alive:
-        return plan(wanted, {}), notices(chosen)
+        return plan(wanted, {}), _notices(place, chosen)
     with turn(place.name):
         uplinks = _with_guests(chosen, prepare(place.name, records, chosen, wanted))
         with alive(place, topology.scope) as life:
@@ -135,7 +135,16 @@ def _preview(topology: Topology, beside: Path) -> tuple[Plan, list[str]]:
             found = change.preview(uplinks.wanted)
             if not life.was_alive:
                 life.init.call("shutdown", remove=not life.was_left)
-    return found, notices(chosen)
+    return found, _notices(place, chosen)
+
+
+def _notices(place: Place, topology: Topology) -> list[str]:
+    """What should be known though nothing is wrong with the file."""
+    if not any(topology.is_machine(node) for node in topology.nodes):
+        return notices(topology)
+    from linkspan.lab.machines import machine_notices  # takes long to load
+
+    return [*notices(topology), *machine_notices(place, topology)]
 
 
 def _with_guests(topology: Topology, uplinks: Uplinks) -> Uplinks:

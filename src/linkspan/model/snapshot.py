@@ -190,7 +190,8 @@ class MachineSnapshot(msgspec.Struct, frozen=True):
     node: str
     state: str
     """running, or what QEMU says else of itself (paused, io-error); `not booted` and why, when the
-    firmware found nothing to boot; off, when the guest switched it off; or how QEMU ended."""
+    firmware found nothing to boot; `stuck` and why, when its last words on the console say that it
+    does not go on; off, when the guest switched it off; or how QEMU ended."""
     pid: int
     """QEMU's process, as numbered where linkspan was called; 0 when there is none."""
     accelerator: str

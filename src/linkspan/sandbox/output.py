@@ -23,6 +23,13 @@ SECONDS: Final = 1.0
 """Between two looks at the sizes."""
 
 
+def output_file(folder: Path, node: str) -> Path:
+    """The file in a lab's folder that what runs in a node writes to: a container's command, or a
+    virtual machine's QEMU, with what its guest says on the console.
+    """
+    return folder / "logs" / f"{node}.log"
+
+
 def take(file: str) -> None:
     """Make a file the calling process's standard output and error. Raises OSError."""
     descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)

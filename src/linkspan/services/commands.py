@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -20,17 +19,13 @@ from linkspan.engine.site import Site
 from linkspan.model.state import Command, CommandKey
 from linkspan.plan.change import Change
 from linkspan.sandbox.namespaces import NODE_KINDS, node_key
+from linkspan.sandbox.output import output_file
 from linkspan.services.running import ENTER
 
 SEARCHED: Final = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """Where a command is looked for, unless its `env` names other folders as PATH."""
 
 _PREFIX: Final = "command:"
-
-
-def output_file(folder: Path, node: str) -> Path:
-    """The file in a lab's folder that a node's command writes to."""
-    return folder / "logs" / f"{node}.log"
 
 
 class Commands:

@@ -26,9 +26,9 @@ from linkspan.engine.site import Site
 from linkspan.errors import Missing, Refusal
 from linkspan.model.state import AnyKey, AnyValue, Machine, MachineKey, PortKey
 from linkspan.plan.change import Change
-from linkspan.sandbox import state
-from linkspan.sandbox.output import since
+from linkspan.sandbox.output import output_file, since
 from linkspan.services.acceleration import accelerator
+from linkspan.services.guest_console import plain
 from linkspan.services.qemu import console_name, control_name, find_program
 from linkspan.services.qmp import Qmp
 from linkspan.services.start_machine import MachineConfiguration
@@ -41,7 +41,7 @@ OFF: Final = "exit status 0"
 
 _SERVICE: Final = "machine:"
 _COMMAND: Final = (sys.executable, "-P", "-m", "linkspan.services.start_machine")
-_LOG_LINES: Final = 4
+_LOG_LINES: Final = 10
 
 
 def service_name(node: str) -> str:
@@ -55,7 +55,7 @@ class Machines:
     def __init__(self, site: Site) -> None:
         self._site = site
         self._starting: list[tuple[str, int]] = []
-        """Nodes, and how long the lab's log was before."""
+        """Nodes, and how long their logs were before."""
         self._leaving: dict[str, int] = {}
         """Nodes that will be shut down, and how many seconds each is given."""
         self._told: set[str] = set()
@@ -97,13 +97,22 @@ class Machines:
         else:
             for name in (control_name(node), console_name(node)):
                 (self._site.folder / name).unlink(missing_ok=True)
+        if after is None:
+            output_file(self._site.folder, node).unlink(missing_ok=True)
 
     def _start(self, node: str, machine: Machine) -> None:
-        log = self._site.folder / state.LOG
+        log = output_file(self._site.folder, node)
+        log.parent.mkdir(exist_ok=True)
+        log.touch(0o600)
         self._starting.append((node, log.stat().st_size))
         service = self._service(node, machine)
         self._site.init.call(
-            "run", name=service_name(node), arguments=_COMMAND, once=True, **service
+            "run",
+            name=service_name(node),
+            arguments=_COMMAND,
+            once=True,
+            output=str(log),
+            **service,
         )
 
     def _service(self, node: str, machine: Machine) -> dict[str, Any]:
@@ -140,22 +149,26 @@ class Machines:
         while True:
             ended = self._site.init.call("status")["services"][service_name(node)]["ended"]
             if ended:
-                raise Refusal(f"{node}: QEMU ended at once, {ended}{self._said(logged)}")
+                raise Refusal(f"{node}: QEMU ended at once, {ended}{self._said(node, logged)}")
             try:
                 with Qmp(self._site.folder / control_name(node)):
                     return
             except (Missing, Refusal) as error:
                 if time.monotonic() > deadline:
                     raise Refusal(
-                        f"{node}: QEMU does not answer: {error}{self._said(logged)}"
+                        f"{node}: QEMU does not answer: {error}{self._said(node, logged)}"
                     ) from None
             time.sleep(0.02)
 
-    def _said(self, logged: int) -> str:
-        """What QEMU wrote into the lab's log since that was so many bytes long."""
-        lines = since(self._site.folder / state.LOG, logged)
-        said = [line for line in lines if line.startswith("qemu")]
-        return "".join(f"\n  {line}" for line in said[-_LOG_LINES:])
+    def _said(self, node: str, logged: int) -> str:
+        """What QEMU and the guest said last, since the log was so many bytes long; what to do."""
+        text = plain("\n".join(since(output_file(self._site.folder, node), logged)))
+        said = [line for line in text.splitlines() if line.strip()]
+        lines = "".join(f"\n  {line}" for line in said[-_LOG_LINES:])
+        return (
+            f"{lines}\n  next: correct the image, or what the file says of {node}, and bring the"
+            " lab up again"
+        )
 
 
 def _shuts_down(change: Change) -> bool:

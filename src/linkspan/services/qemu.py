@@ -2,7 +2,8 @@
 
     disk        virtio-blk, its image's format always named
     ports       virtio-net, each with a tap or one of a pair of sockets, by descriptor
-    console     the serial line, on a UNIX socket; the firmware speaks there as well
+    console     the serial line, on a UNIX socket; the firmware speaks there as well. What is said
+                goes to the machine's log, too
     control     QMP, on another one
     firmware    what it says is kept, see `firmware.py`
 
@@ -15,10 +16,12 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final
 
 from linkspan.errors import Missing
 from linkspan.model.state import Machine
+from linkspan.sandbox.output import output_file
 from linkspan.services import firmware
 from linkspan.services.acceleration import TCG
 
@@ -76,7 +79,10 @@ def command(
     words += ["-cpu", "max"]
     words += ["-m", str(machine.memory), "-smp", str(machine.cpus)]
     words += ["-qmp", f"unix:{control_name(node)},server=on,wait=off"]
-    words += ["-chardev", f"socket,id=console,path={console_name(node)},server=on,wait=off"]
+    # Appended, so that the log can be cut meanwhile.
+    kept = f"logfile={output_file(Path(), node)},logappend=on"
+    console = f"socket,id=console,path={console_name(node)},server=on,wait=off,{kept}"
+    words += ["-chardev", console]
     words += ["-serial", "chardev:console", *firmware.arguments()]
     words += _boot(machine, accelerator)
     for number, (name, mac, mtu) in enumerate(machine.ports):

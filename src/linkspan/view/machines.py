@@ -22,12 +22,17 @@ def machines_table(lab: LabSnapshot) -> str:
             machine.accelerator or None,
             Quantity(f"{machine.memory} MiB"),
             machine.cpus,
-            f"linkspan console {lab.name}/{machine.node}" if machine.pid else None,
+            f"linkspan {_look(machine)} {lab.name}/{machine.node}",
         ]
         for machine in lab.machines
     ]
-    headings = ["vm", "state", "QEMU", "accelerator", "memory", "CPUs", "console"]
+    headings = ["vm", "state", "QEMU", "accelerator", "memory", "CPUs", "next"]
     return table(headings, rows) if rows else ""
+
+
+def _look(machine: MachineSnapshot) -> str:
+    """The command that shows how a guest is, or was."""
+    return "console" if machine.state == "running" else "logs"
 
 
 def machine_ports_table(lab: LabSnapshot) -> str:
