@@ -57,7 +57,7 @@ def test_only_the_node_with_a_leg_in_each_of_two_bridges_reaches_both(machine: M
         ("app", "store", "10.2.2.2"),
         ("store", "app", "10.2.2.1"),
     }
-    assert found["client", "rack2", ""]["result"] == "no-address"
+    assert not any("rack2" in pair for pair in found), "it has a bridge and no address"
     assert found["store", "host", "10.2.1.254"]["result"] == "no-route"
     machine.linkspan("down", "two-bridges")
 
@@ -100,7 +100,6 @@ def test_a_node_without_a_port_neither_probes_nor_is_probed(machine: Machine) ->
 def test_addresses_are_those_of_the_file() -> None:
     assert probe.addresses(load(EXAMPLES / "two-bridges.yaml")) == {
         "host": ["10.2.1.254"],
-        "rack2": [],
         "client": ["10.2.1.10"],
         "app": ["10.2.1.1", "10.2.2.1"],
         "store": ["10.2.2.2"],

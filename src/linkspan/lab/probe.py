@@ -79,8 +79,8 @@ class Probe:
 def ping(place: Place, timeout: float = 1.0) -> list[Reach]:
     """Probe all pairs of nodes of a running lab; `timeout` is in seconds for each echo.
 
-    A node without an address can't be probed and can't probe: the result says so. A virtual machine
-    is probed and does not probe, since only its guest could.
+    A node without an address can't be probed: the result says so. A virtual machine is probed and
+    does not probe, since only its guest could.
     """
     topology = require_topology(place)
     lent = [lease for lease in leases(place) if lease.node and topology.is_machine(lease.node)]
@@ -117,17 +117,18 @@ def _probe(
 
 
 def addresses(topology: Topology) -> dict[str, list[str]]:
-    """The nodes that take part in the lab and their addresses as the file has them; the host does
-    when a bridge of it has one."""
+    """The nodes that take part and their addresses as the file has them. One that has no address
+    and carries bridges, or nothing, is no more than what the others are wired to.
+    """
     owned: dict[str, list[str]] = {HOST: [], **{name: [] for name in topology.nodes}}
     for bridge in topology.bridges.values():
         if bridge.up:
             owned[bridge.node] += [address.partition("/")[0] for address in bridge.address]
     for node, _, own in topology.stations():
         owned[node] += [address.partition("/")[0] for address in own]
-    if not owned[HOST]:
-        del owned[HOST]
-    return owned
+    wiring = {HOST, *(bridge.node for bridge in topology.bridges.values())}
+    wiring -= {node for node, _, port in topology.node_ports() if port.asks}
+    return {node: own for node, own in owned.items() if own or node not in wiring}
 
 
 @dataclass
