@@ -37,6 +37,7 @@ $(TEST_STAMP): $(STAMP)
 # What was built before its compiler came is built again.
 packages:
 	@sh tests/install-debian-packages.sh
+	@sh tests/unpack-debian-packages.sh
 	@if command -v clang >/dev/null && ! test -e $(KERNEL_CACHE).o; then rm -f $(STAMP); fi
 
 # A make of its own looks at the stamps only when the packages are there.
@@ -68,4 +69,4 @@ bench-scale: $(TEST_STAMP)
 	$(BIN)/python bench/run.py scale --output bench/scale.md
 
 clean:
-	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis $(KERNEL_CACHE).o
+	rm -rf $(VENV) .debian .mypy_cache .ruff_cache .hypothesis $(KERNEL_CACHE).o

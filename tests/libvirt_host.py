@@ -45,7 +45,7 @@ class LibvirtHost:
 
     def __init__(self) -> None:
         self.machine = Machine(ROOT)
-        self._shadow("etc", "var")
+        self.machine.shadow("etc", "var")
         self.machine.run(["sh", "-c", _USERS], 0)
         self.machine.run(["mkdir", "-p", "/etc/libvirt"], 0)
         self.machine.run(["cp", self.machine.file(_QEMU, "qemu.conf"), "/etc/libvirt/"], 0)
@@ -55,17 +55,6 @@ class LibvirtHost:
         self._daemons = [
             self.machine.start(command, stdout=self._log, stderr=self._log) for command in commands
         ]
-
-    def _shadow(self, *folders: str) -> None:
-        """Have what is written into folders go where it ends with the machine."""
-        changes = self.machine.folder / "changes"
-        changes.mkdir()
-        self.machine.run(["mount", "-t", "tmpfs", "none", changes], 0)
-        for name in folders:
-            upper, work = changes / name, changes / f"{name}.work"
-            self.machine.run(["mkdir", upper, work], 0)
-            options = f"lowerdir=/{name},upperdir={upper},workdir={work}"
-            self.machine.run(["mount", "-t", "overlay", "-o", options, "none", f"/{name}"], 0)
 
     def wait(self) -> None:
         """Wait until libvirtd answers."""

@@ -134,6 +134,21 @@ class Machine:
         )
         self.before = self.traces()
 
+    def shadow(self, *folders: str, below: Path | None = None) -> None:
+        """Have what is written into folders such as `etc` go where it ends with the machine, and
+        let them hold what those of the same names in `below` do; needs root.
+        """
+        changes = self.folder / "changes"
+        changes.mkdir()
+        self.run(["mount", "-t", "tmpfs", "none", changes], 0)
+        for name in folders:
+            upper, work = changes / name, changes / f"{name}.work"
+            self.run(["mkdir", upper, work], 0)
+            lower = f"/{name}" if below is None else f"{below / name}:/{name}"
+            options = f"lowerdir={lower},upperdir={upper},workdir={work}"
+            self.run(["mount", "-t", "overlay", "-o", options, "none", f"/{name}"], 0)
+        self.before = self.traces()
+
     # running
 
     @property

@@ -6,7 +6,8 @@ when it goes, and one that found it on leaves it on. A sysctl is the lab's as lo
 declares it or its former value is remembered.
 
 Where several labs of scope host want the same, the one that goes leaves it to one of the others,
-with the value from before all of them.
+with the value from before all of them. So it is with forwarding where somebody else needs it in the
+meantime (`services.translators`): it stays on.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ from linkspan.lab.records import Records
 from linkspan.model.state import Setting, SettingKey, State
 from linkspan.model.topology import HOST, Scope
 from linkspan.plan.change import Change
+from linkspan.plan.forwarding import IPV4_FORWARDING, IPV6_FORWARDING
 from linkspan.sandbox.namespaces import inside
+from linkspan.services.translators import others_translate
 
 Fact = tuple[SettingKey, Setting]
 
@@ -42,6 +45,8 @@ class Settings:
             now = " ".join(file.read_text().split())
             wanted = change.after.text if isinstance(change.after, Setting) else originals.get(key)
             heir = self._heir(key) if change.after is None else None
+            if change.after is None and heir is None and self._is_needed_by_others(key):
+                wanted = now
             if heir is not None and wanted is not None:
                 heir.remember_originals({key: wanted, **heir.originals()})
             elif wanted is not None and wanted != now:
@@ -52,6 +57,18 @@ class Settings:
             self._records.remember_originals(
                 {each: originals[each] for each in originals if each != key}
             )
+
+    def _is_needed_by_others(self, key: SettingKey) -> bool:
+        """Whether somebody who is no lab needs the machine to go on forwarding. The caller is in
+        its namespace.
+        """
+        if self._site.scope is not Scope.HOST or key.node != HOST:
+            return False
+        if key.name == IPV4_FORWARDING:
+            return others_translate(4)
+        # A router listens to others only where it is told to.
+        is_ipv6 = key.name == IPV6_FORWARDING or key.name.endswith("/accept_ra")
+        return is_ipv6 and others_translate(6)
 
     def _heir(self, key: SettingKey) -> Records | None:
         """The folder of another lab that wants the machine's sysctl as it is."""

@@ -27,8 +27,9 @@ class Owner:
 _BOTH: Final = ("-i {bridge} -j ACCEPT", "-o {bridge} -j ACCEPT")
 
 DOCKER: Final = Owner("Docker", tuple(f"{{iptables}} -I {{chain}} {each}" for each in _BOTH))
-"""The commands are for where DOCKER-USER does not help: others' rules come before it, or Docker was
-removed and left it behind."""
+"""The commands are for where DOCKER-USER does not help, or is not ours to write to: others' rules
+come before it, Docker was removed and left it behind, there is none for IPv6 (before Docker 23), or
+it is of iptables-legacy."""
 UFW: Final = Owner(
     "ufw",
     ("ufw route allow in on {bridge}", "ufw route allow out on {bridge}"),
@@ -46,6 +47,7 @@ LEGACY: Final = Owner(
     tuple(f"{{iptables}}-legacy -I {{chain}} {each}" for each in _BOTH),
     ("{iptables}-legacy -I {chain} -i {bridge} -j ACCEPT",),
 )
+LEGACY_DOCKER: Final = Owner("Docker", LEGACY.commands)
 NFTABLES: Final = Owner(
     "nftables",
     (
@@ -56,17 +58,30 @@ NFTABLES: Final = Owner(
 )
 
 _IPTABLES_CHAINS: Final = ("FORWARD", "INPUT")
+_OF_DOCKER: Final = frozenset({DOCKER_USER, "DOCKER-ISOLATION-STAGE-1", "DOCKER-FORWARD"})
 
 
 def owner_of(table: str, chain: str, chains: Iterable[str]) -> Owner:
     """Who has a base chain of nftables, by the names that these programs give to their chains;
     `chains` are all of its table.
     """
-    names = set(chains)
     if table == "firewalld":
         return FIREWALLD
-    if any(name.startswith(("ufw-", "ufw6-")) for name in names):
+    names = set(chains)
+    if _is_ufw(names):
         return UFW
-    if DOCKER_USER in names and chain != "INPUT":
+    if names & _OF_DOCKER and chain != "INPUT":
         return DOCKER
     return IPTABLES if table == "filter" and chain in _IPTABLES_CHAINS else NFTABLES
+
+
+def legacy_owner_of(chain: str, chains: Iterable[str]) -> Owner:
+    """Who has a chain of iptables-legacy that is built in; `chains` are all of its table."""
+    names = set(chains)
+    if _is_ufw(names):
+        return UFW
+    return LEGACY_DOCKER if names & _OF_DOCKER and chain != "INPUT" else LEGACY
+
+
+def _is_ufw(names: Iterable[str]) -> bool:
+    return any(name.startswith(("ufw-", "ufw6-")) for name in names)

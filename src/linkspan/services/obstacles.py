@@ -16,11 +16,18 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from linkspan.engine.reading.firewall import may_be_asked, read_legacy_tables
-from linkspan.engine.reading.legacy import read_legacy_filter
+from linkspan.engine.reading.legacy import read_legacy
 from linkspan.errors import Fault, Missing
 from linkspan.model.rules import PassKey, Rules
 from linkspan.model.topology import HOST
-from linkspan.services.firewalls import DOCKER, DOCKER_USER, LEGACY, Owner, owner_of
+from linkspan.services.firewalls import (
+    DOCKER,
+    DOCKER_USER,
+    LEGACY_DOCKER,
+    Owner,
+    legacy_owner_of,
+    owner_of,
+)
 from linkspan.services.legacy_rules import BUILT_IN, legacy_chains
 from linkspan.services.nft_rules import Table, tables
 from linkspan.services.nftables import list_ruleset
@@ -85,10 +92,11 @@ def obstacles(
     found = Found()
     for base in _bases(lab) if packets else ():
         for packet, end in base.drops(packets):
-            if base.owner is DOCKER and _is_let_pass(base, packet):
+            helps = base.owner in (DOCKER, LEGACY_DOCKER) and _is_let_pass(base, packet)
+            if helps and base.owner is DOCKER:
                 found.passes.append(PassKey(HOST, base.family, base.table, packet.bridge))
             else:
-                found.faults.append(_fault(base, packet, end))
+                found.faults.append(_fault(base, packet, end, DOCKER_USER if helps else base.chain))
     return found
 
 
@@ -96,10 +104,11 @@ def _bases(lab: str) -> Iterator[_Base]:
     for name in read_legacy_tables():
         family, _, table = name.partition(" ")
         if table == "filter" and family in _FAMILIES:
-            chains, policies = legacy_chains(read_legacy_filter(family))
+            chains, policies = legacy_chains(read_legacy(family, table))
             for hook, policy in policies.items():
                 chain = BUILT_IN[hook]
-                yield _Base(family, "filter (legacy)", chain, hook, policy, LEGACY, chains)
+                owner = legacy_owner_of(chain, chains)
+                yield _Base(family, "filter (legacy)", chain, hook, policy, owner, chains)
     listed = []
     with contextlib.suppress(Missing):  # who wants rules was told of it before
         listed = list_ruleset() if may_be_asked() else []
@@ -120,6 +129,8 @@ def _bases_of(table: Table) -> Iterator[_Base]:
 
 def _is_let_pass(base: _Base, packet: Packet) -> bool:
     """Whether the packet would pass if Docker's chain for others let its bridge pass."""
+    if DOCKER_USER not in base.chains:
+        return False
     ours = [
         Rule((interface_is(is_incoming, packet.bridge),), Verdict.ACCEPT)
         for is_incoming in (True, False)
@@ -128,12 +139,13 @@ def _is_let_pass(base: _Base, packet: Packet) -> bool:
     return walk(with_ours, base.chain, base.policy, packet).verdict is Verdict.ACCEPT
 
 
-def _fault(base: _Base, packet: Packet, end: End) -> Fault:
+def _fault(base: _Base, packet: Packet, end: End, place: str) -> Fault:
+    """What is said of a packet that is dropped; `place` is the chain where its owner accepts it."""
     fields = {
         "bridge": packet.bridge,
         "family": base.family,
         "table": base.table,
-        "chain": base.chain,
+        "chain": place,
         "iptables": "ip6tables" if base.family == "ip6" else "iptables",
     }
     is_input = base.hook == "input"

@@ -1,6 +1,6 @@
-"""iptables's own, older kernel side: its filter table as it is.
+"""iptables's own, older kernel side: its tables as they are.
 
-Asked by getsockopt(2), as iptables does; the table is there only if somebody has used it, and is
+Asked by getsockopt(2), as iptables does; a table is there only if somebody has used it, and is
 asked for only then, since asking would make it.
 
 Source: include/uapi/linux/netfilter_ipv4/ip_tables.h, netfilter_ipv6/ip6_tables.h,
@@ -27,7 +27,7 @@ _VERSIONS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class LegacyTable:
-    """A filter table as the kernel has it."""
+    """A table as the kernel has it."""
 
     family: str
     """ip or ip6."""
@@ -39,14 +39,14 @@ class LegacyTable:
     """By hook: where the last entry of its chain is, which is its policy."""
 
 
-def read_legacy_filter(family: str) -> LegacyTable:
-    """The legacy filter table of `ip` or `ip6`, in the namespace of the calling thread.
+def read_legacy(family: str, table: str) -> LegacyTable:
+    """A legacy table of `ip` or `ip6` such as `filter`, in the namespace of the calling thread.
 
     Raises OSError.
     """
     kind, level = _VERSIONS[family]
     with socket.socket(kind, socket.SOCK_RAW, socket.IPPROTO_RAW) as sock:
-        name = b"filter".ljust(_NAME_BYTES, b"\0")
+        name = table.encode().ljust(_NAME_BYTES, b"\0")
         info = _ask(sock, level, _GET_INFO, name.ljust(_INFO_BYTES, b"\0"))
         size = struct.unpack_from("=I", info, 80)[0]
         request = name + struct.pack("=I", size)
