@@ -2,8 +2,8 @@
 
 Small labs get a matrix, row = source, column = destination; one that is wider than the terminal
 is cut into blocks of columns. A pair may have been probed at an IPv4 and an IPv6 address: its
-cell shows the IPv4 time while both agree, and says which family failed when they do not. A pair
-counts as reaching only when every address answered.
+cell shows the IPv4 time while both agree, and says which family failed when they do not, or that
+only some addresses answered. A pair counts as reaching only when every address did.
 
 Large labs get the sentence that sums it up and the failures alone. One node without power fails
 in twice as many pairs as there are other nodes, so failures that share their destination or
@@ -29,6 +29,9 @@ from linkspan.view.table import (
 )
 
 REACHED: Final = "reached"
+PARTLY: Final = "partly"
+"""Of several addresses of a family, some were reached, or did not answer each in the same way."""
+
 LARGEST_MATRIX: Final = 15
 """Nodes up to which a matrix is easier to read than a list of failures."""
 
@@ -106,13 +109,16 @@ def _cell(reaches: Sequence[Reach], same_node: bool) -> Quantity:
         if first.result == REACHED and first.milliseconds is not None:
             return milliseconds(first.milliseconds)
         return Quantity(_words(first))
-    families: dict[str, str] = {}
-    for reach in reaches:
-        if reach.result != REACHED or _family(reach) not in families:
-            families[_family(reach)] = _words(reach)
-    return Quantity(
-        ", ".join(f"{family} {families[family]}".strip() for family in sorted(families))
-    )
+    families = {
+        family: {_words(reach) for reach in reaches if _family(reach) == family}
+        for family in sorted(set(map(_family, reaches)))
+    }
+    words = {
+        family: found.pop() if len(found) == 1 else PARTLY for family, found in families.items()
+    }
+    if len(set(words.values())) == 1:
+        return Quantity(PARTLY)
+    return Quantity(", ".join(f"{family} {word}".strip() for family, word in words.items()))
 
 
 def _summary(pairs: Mapping[Pair, Sequence[Reach]]) -> str:
