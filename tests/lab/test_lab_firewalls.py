@@ -179,7 +179,7 @@ def test_firewalld_is_named_with_its_rule(guarded: Machine) -> None:
     refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
     found = "chain filter_FORWARD of table inet firewalld (firewalld), hook forward, policy accept"
     assert f"found: {found}, by rule " in refused
-    assert "next: firewall-cmd --permanent --zone=trusted --add-interface=br0" in refused
+    assert "next: firewall-cmd --permanent --zone=trusted --add-interface=br0; fire" in refused
     guarded.run(["nft", "flush", "ruleset"], status=0)
     trusted = 'iifname "br0" goto filter_FWD_trusted;'
     guarded.run(["nft", "-f", "-"], status=0, input=FIREWALLD % trusted)

@@ -16,7 +16,7 @@ OUT = Packet(Way.OUT, "br0", 4, "out", "eth0", NETWORK)
 ANSWER = Packet(Way.IN, "br0", 4, "answers", "eth0", NETWORK, is_new=False)
 ANYWHERE = Packet(Way.OUT, "br0", 4, "out", None, NETWORK)
 PUBLISHED = Packet(Way.IN, "br0", 4, "in", "eth0", NETWORK, is_translated=True)
-QUESTION = Packet(Way.TO_NODE, "br0", 4, "DHCP", protocol="udp", port=67)
+QUESTION = Packet(Way.TO_NODE, "br0", 4, "DHCP", protocol="udp", port=67, destination="broadcast")
 
 Json = dict[str, Any]
 
@@ -38,6 +38,7 @@ def prefix(text: str) -> Json:
     return {"prefix": {"addr": address, "len": int(length)}}
 
 
+TYPE = {"fib": {"result": "type", "flags": ["daddr"]}}
 STATE = {"ct": {"key": "state"}}
 
 
@@ -100,6 +101,9 @@ ACCEPT: Json = {"accept": None}
         (QUESTION, match(field("udp", "dport"), 53), False),
         (QUESTION, match(meta("l4proto"), "udp"), True),
         (OUT, match(field("tcp", "dport"), 80), False),
+        (QUESTION, match(TYPE, "broadcast"), True),
+        (QUESTION, match(TYPE, {"set": ["local", "multicast"]}), False),
+        (OUT, match(TYPE, "local"), False),
         (OUT, match(field("ip", "saddr"), "@blocked"), False),
         (OUT, match(meta("mark"), 7), False),
         (OUT, {"limit": {"rate": 3}}, False),
@@ -119,6 +123,14 @@ def test_states_that_iptables_asks_for_are_taken_for_what_everybody_writes() -> 
     assert end(ANSWER, [states, ACCEPT], [DROP]) == "accept"
     assert end(OUT, [states, ACCEPT], [DROP]) == "base rule 2"
     assert end(OUT, [states, DROP]) == "accept"
+
+
+def test_what_is_meant_for_the_machine_leaves_a_chain_that_drops_all_else() -> None:
+    kinds = {"xt": {"type": "match", "name": "addrtype"}}
+    jump: Json = {"jump": {"target": "other"}}
+    there: list[list[Json]] = [[kinds, {"return": None}], [DROP]]
+    assert end(QUESTION, [jump], [ACCEPT], other=there) == "accept"
+    assert end(OUT, [jump], [ACCEPT], other=there) == "other rule 2"
 
 
 def test_jumps_come_back_and_others_do_not() -> None:

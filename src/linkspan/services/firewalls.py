@@ -22,6 +22,8 @@ class Owner:
     """For what is forwarded; braces hold fields."""
     input_commands: tuple[str, ...] = ()
     """For what is asked of the machine itself."""
+    routed_commands: tuple[str, ...] = ()
+    """What it takes besides where others may begin connections to the bridge's network."""
 
 
 _BOTH: Final = ("-i {bridge} -j ACCEPT", "-o {bridge} -j ACCEPT")
@@ -35,8 +37,21 @@ UFW: Final = Owner(
     ("ufw route allow in on {bridge}", "ufw route allow out on {bridge}"),
     ("ufw allow in on {bridge}",),
 )
-_TRUSTED: Final = ("firewall-cmd --permanent --zone=trusted --add-interface={bridge} --reload",)
-FIREWALLD: Final = Owner("firewalld", _TRUSTED, _TRUSTED)
+_RELOAD: Final = "firewall-cmd --reload"
+_TRUSTED: Final = ("firewall-cmd --permanent --zone=trusted --add-interface={bridge}", _RELOAD)
+FIREWALLD: Final = Owner(
+    "firewalld",
+    _TRUSTED,
+    _TRUSTED,
+    (
+        # An option that changes a policy stands alone (firewall-cmd(1)).
+        "firewall-cmd --permanent --new-policy=to-{bridge}",
+        "firewall-cmd --permanent --policy=to-{bridge} --add-ingress-zone=ANY",
+        "firewall-cmd --permanent --policy=to-{bridge} --add-egress-zone=trusted",
+        "firewall-cmd --permanent --policy=to-{bridge} --set-target=ACCEPT",
+        _RELOAD,
+    ),
+)
 IPTABLES: Final = Owner(
     "iptables",
     tuple(f"{{iptables}} -I {{chain}} {each}" for each in _BOTH),

@@ -2,7 +2,9 @@
 
 Rules of iptables's newer kind are among them: what nftables has no words for (`xt`) is known by
 its name alone. Of these, matches of connection states are taken for what everybody writes there:
-accepted are packets of connections that exist, dropped are those of none that could.
+accepted are packets of connections that exist, dropped are those of none that could. And so are
+those of kinds of addresses by which a chain is left: that is for what is meant for the machine,
+before all else is dropped (as ufw does).
 
 Source: libnftables-json(5).
 """
@@ -18,7 +20,9 @@ from linkspan.services.rule_walk import (
     Rule,
     Test,
     Verdict,
+    Way,
     address_in,
+    destination_is,
     interface_is,
     negated,
     never,
@@ -135,6 +139,8 @@ def _compare(left: Any, right: Any) -> Test:
             return one_of(protocol_is(str(value)) for value in values)
         case {"ct": {"key": "state"}}:
             return state_is(map(str, values))
+        case {"fib": {"result": "type", "flags": ["daddr"]}}:
+            return destination_is(map(str, values))
         case {"ct": {"key": "status"}} if values == ["dnat"]:
             return lambda packet: packet.is_translated
         case {"payload": {"protocol": "ip" | "ip6", "field": "saddr" | "daddr" as side}}:
@@ -189,6 +195,8 @@ def xt_match(name: str, verdict: Verdict) -> Test | None:
             return state_is(["established"])
         case "conntrack" | "state" if verdict is Verdict.DROP:
             return never
+        case "addrtype" if verdict is Verdict.RETURN:
+            return lambda packet: packet.way is Way.TO_NODE or None
         case "physdev":  # of bridged packets, and these are routed
             return never
         case "comment":

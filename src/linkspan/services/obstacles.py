@@ -71,15 +71,15 @@ class _Base:
     owner: Owner
     chains: Chains
 
-    def drops(self, packets: Iterable[Packet]) -> Iterator[tuple[Packet, End]]:
-        """Which of some packets end here: the first of each bridge."""
-        seen = set()
+    def drops(self, packets: Iterable[Packet]) -> list[list[tuple[Packet, End]]]:
+        """Which of some packets end here, those of each bridge together."""
+        found: dict[str, list[tuple[Packet, End]]] = {}
         for packet in packets:
             if packet.version in _FAMILIES[self.family] and packet.way in _HOOKS[self.hook]:
                 end = walk(self.chains, self.chain, self.policy, packet)
-                if end.verdict is Verdict.DROP and packet.bridge not in seen:
-                    seen.add(packet.bridge)
-                    yield packet, end
+                if end.verdict is Verdict.DROP:
+                    found.setdefault(packet.bridge, []).append((packet, end))
+        return list(found.values())
 
 
 def obstacles(
@@ -91,12 +91,15 @@ def obstacles(
     packets = [*forwarded(rules, others), *(each for one in servers for each in asked(one))]
     found = Found()
     for base in _bases(lab) if packets else ():
-        for packet, end in base.drops(packets):
-            helps = base.owner in (DOCKER, LEGACY_DOCKER) and _is_let_pass(base, packet)
+        for dropped in base.drops(packets):
+            helps = base.owner in (DOCKER, LEGACY_DOCKER) and all(
+                _is_let_pass(base, packet) for packet, _ in dropped
+            )
             if helps and base.owner is DOCKER:
-                found.passes.append(PassKey(HOST, base.family, base.table, packet.bridge))
+                bridge = dropped[0][0].bridge
+                found.passes.append(PassKey(HOST, base.family, base.table, bridge))
             else:
-                found.faults.append(_fault(base, packet, end, DOCKER_USER if helps else base.chain))
+                found.faults.append(_fault(base, dropped, DOCKER_USER if helps else base.chain))
     return found
 
 
@@ -139,8 +142,11 @@ def _is_let_pass(base: _Base, packet: Packet) -> bool:
     return walk(with_ours, base.chain, base.policy, packet).verdict is Verdict.ACCEPT
 
 
-def _fault(base: _Base, packet: Packet, end: End, place: str) -> Fault:
-    """What is said of a packet that is dropped; `place` is the chain where its owner accepts it."""
+def _fault(base: _Base, dropped: Sequence[tuple[Packet, End]], place: str) -> Fault:
+    """What is said of a bridge's packets that are dropped; `place` is the chain where its owner
+    accepts them.
+    """
+    packet, end = dropped[0]
     fields = {
         "bridge": packet.bridge,
         "family": base.family,
@@ -148,11 +154,11 @@ def _fault(base: _Base, packet: Packet, end: End, place: str) -> Fault:
         "chain": place,
         "iptables": "ip6tables" if base.family == "ip6" else "iptables",
     }
-    is_input = base.hook == "input"
-    commands = base.owner.input_commands if is_input else base.owner.commands
     where = f", by {end.rule}" if end.rule else ""
     where += f" of chain {end.chain}" if end.rule and end.chain != base.chain else ""
     policy = "drop" if base.policy is Verdict.DROP else "accept"
+    is_input = base.hook == "input"
+    commands = _commands(base.owner, is_input, [packet for packet, _ in dropped])
     return Fault(
         f"bridge {packet.bridge}: a firewall of this machine drops "
         + ("what is asked of it" if is_input else "what it forwards"),
@@ -160,5 +166,16 @@ def _fault(base: _Base, packet: Packet, end: End, place: str) -> Fault:
         found=f"chain {base.chain} of table {base.family} {base.table} ({base.owner.name}), "
         f"hook {base.hook}, policy {policy}{where}: {packet.words}",
         next_step="; ".join(command.format_map(fields) for command in commands),
-        path=("bridges", packet.bridge, "forward"),
     )
+
+
+def _commands(owner: Owner, is_input: bool, dropped: Sequence[Packet]) -> list[str]:
+    """What an owner does about packets that are dropped."""
+    if is_input:
+        return list(owner.input_commands)
+    begun = [
+        packet.way is Way.IN and packet.is_new and not packet.is_translated for packet in dropped
+    ]
+    if not owner.routed_commands or not any(begun):
+        return list(owner.commands)
+    return [*(() if all(begun) else owner.commands), *owner.routed_commands]

@@ -52,6 +52,10 @@ class Packet:
     protocol: str | None = None
     port: int | None = None
     """Destination port."""
+    destination: str | None = None
+    """The kind of its destination, as nft(8) calls those of `fib daddr type`; None when that is not
+    known.
+    """
 
     def interface(self, is_incoming: bool) -> str | None:
         """What it comes in by, or goes out by; empty for nothing, None where it is not known."""
@@ -187,6 +191,12 @@ def state_is(states: Iterable[str]) -> Test:
     """Whether the packet's connection is in one of some states, as nft(8) calls them."""
     wanted = frozenset(states)
     return lambda packet: ("new" if packet.is_new else "established") in wanted
+
+
+def destination_is(kinds: Iterable[str]) -> Test:
+    """Whether the packet's destination is of one of some kinds, as nft(8) calls them."""
+    wanted = frozenset(kinds)
+    return lambda packet: None if packet.destination is None else packet.destination in wanted
 
 
 def version_is(version: int) -> Test:

@@ -11,8 +11,9 @@ from linkspan.model.rules import Network, Rules
 from linkspan.services.rule_walk import Network as Prefix
 from linkspan.services.rule_walk import Packet, Way
 
-_DHCP: Final = {4: 67, 6: 547}
-_DNS: Final = 53
+_DHCP: Final = {4: (67, "broadcast"), 6: (547, "multicast")}
+_DNS: Final = (53, "local")
+"""Ports of servers, and the kind of address that they are asked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +67,7 @@ def asked(server: Server) -> Iterator[Packet]:
     for version in server.versions:
         ports = [("DHCP", _DHCP[version])] if server.gives_addresses else []
         ports += [("names", _DNS)] if server.knows_names else []
-        for what, port in ports:
+        for what, (port, destination) in ports:
             yield Packet(
                 Way.TO_NODE,
                 server.bridge,
@@ -74,4 +75,5 @@ def asked(server: Server) -> Iterator[Packet]:
                 f"questions for {what} on {server.bridge}",
                 protocol="udp",
                 port=port,
+                destination=destination,
             )
