@@ -8,11 +8,10 @@ import pytest
 from tests.engine.networks import needs_root
 from tests.engine_kernel.bridge_in_kernel import kernel_lab
 
-from linkspan.engine.kernel.taps import have_tap, new_tap, remove_tap
+from linkspan.engine.lasting_taps import have_tap, new_tap, remove_tap
 from linkspan.engine.user.devices import open_tap
 from linkspan.errors import Refusal
-from linkspan.model.names import Mark
-from linkspan.model.state import Tap
+from linkspan.model.state import Tap, TapKey
 from linkspan.sandbox.namespaces import inside
 
 pytestmark = needs_root
@@ -29,7 +28,7 @@ def test_a_tap_stays_with_its_owner_and_its_queues() -> None:
         lab.add_bridge()
         bridge = lab.site.netlink("host").index("br0")
         for name, wanted in (("vm1", tap(65534, 65533, multi_queue=True)), ("vm2", tap())):
-            have_tap(lab.site, name, Mark(lab.site.lab, name), wanted, bridge)
+            have_tap(lab.site, TapKey("br0", name), wanted, bridge)
         found = lab.link("host", "vm1")
         data = found["linkinfo"]["info_data"]
         assert found["master"] == "br0"
@@ -45,14 +44,14 @@ def test_a_tap_stays_with_its_owner_and_its_queues() -> None:
             os.close(open_tap("vm2"))
         assert lab.links("host") == {"br0", "vm1", "vm2"}
         for name in ("vm1", "vm2"):
-            remove_tap(lab.site, "host", name, Mark(lab.site.lab, name))
+            remove_tap(lab.site, TapKey("br0", name), tap())
         assert lab.links("host") == {"br0"}
 
 
 def test_what_is_broken_off_leaves_no_tap() -> None:
     with kernel_lab(["host"]) as lab:
         with pytest.raises(Refusal):
-            have_tap(lab.site, "vm1", Mark(lab.site.lab, "vm1"), tap(), 12345)
+            have_tap(lab.site, TapKey("br0", "vm1"), tap(), 12345)
         assert lab.links("host") == set()
 
 
@@ -65,4 +64,4 @@ def test_a_name_that_is_taken_is_told() -> None:
         with pytest.raises(OSError, match="lo|Invalid argument"), new_tap("lo", tap()):
             pass
         with pytest.raises(Refusal, match="not ours"):
-            remove_tap(lab.site, "host", "vm1", Mark(lab.site.lab, "vm1"))
+            remove_tap(lab.site, TapKey("br0", "vm1"), tap())

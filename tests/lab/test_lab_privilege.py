@@ -54,3 +54,12 @@ def test_a_runtime_folder_that_does_not_exist_is_replaced_by_a_private_one(
     ordinary_machine.linkspan("ping", environment=environment)
     ordinary_machine.linkspan("down", "demo", environment=environment)
     ordinary_machine.run(["rmdir", private], None)
+
+
+def test_a_tap_where_none_can_be_made(machine: Machine) -> None:
+    file = machine.file("bridges: {br0: {ports: {vm1: {kind: tap}}}}")
+    hide = 'mount -n -t tmpfs none /dev/net && exec "$@"'
+    hidden = ["unshare", "--mount", "sh", "-c", hide, "sh"]
+    refused = machine.run([*hidden, *linkspan_command("up", file)], 4)
+    assert "bridge br0, port vm1: a tap needs /dev/net/tun, which can't be opened" in refused.stderr
+    assert machine.traces() - machine.before == []

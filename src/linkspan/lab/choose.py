@@ -87,8 +87,8 @@ def _lack_of_kernel(topology: Topology, name: str) -> str:
     machines = any(
         port.bridge == name and topology.is_machine(node) for node, _, port in topology.node_ports()
     )
-    if (machines or bridge.ports) and not may_open_tap():
-        return "its virtual machines and taps would need /dev/net/tun, which can't be opened"
+    if machines and not may_open_tap():
+        return "its virtual machines would need /dev/net/tun, which can't be opened"
     has_tunnel = any(tunnel.bridge == name for _, tunnel in topology.tunnels())
     if why := can_bridge(has_tunnel):
         return why
@@ -121,8 +121,6 @@ def _port_options(topology: Topology, name: str) -> Sparse:
 def _kernel_only(topology: Topology, name: str) -> str:
     """The first option asked for that engine user does not have."""
     bridge: Bridge = topology.bridges[name]
-    if any(port.is_tap for port in bridge.ports.values()):
-        return "taps as ports"
     asked = [
         *((OptionScope.BRIDGE, option) for option in options_of(bridge)),
         *((OptionScope.PORT, option) for option in _port_options(topology, name)),

@@ -15,7 +15,8 @@ from typing import Final
 
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
-from linkspan.errors import Fault, Mistake
+from linkspan.engine.user.devices import TUN_DEVICE, may_open_tap
+from linkspan.errors import Fault, Missing, Mistake
 from linkspan.lab.find import Place
 from linkspan.lab.records import Records
 from linkspan.lab.surroundings import surroundings
@@ -46,6 +47,7 @@ def require(place: Place, topology: Topology, wanted: State) -> State:
         require_wireguard()
     if any(isinstance(key, RulesKey) for key in wanted):
         require_nftables()
+    _require_tun(topology)
     require_machines(topology)
     require_containers(topology)
     if topology.scope is Scope.SANDBOX:
@@ -66,6 +68,18 @@ def require(place: Place, topology: Topology, wanted: State) -> State:
     if faults or in_the_way:
         raise Mistake(*faults, *in_the_way)
     return {**more, **wanted}
+
+
+def _require_tun(topology: Topology) -> None:
+    """Raises Missing when a tap is declared and none can be made."""
+    for name, bridge in topology.bridges.items():
+        for tap in (each for each, port in bridge.ports.items() if port.is_tap):
+            if not may_open_tap():
+                raise Missing(
+                    f"bridge {name}, port {tap}: a tap needs {TUN_DEVICE}, which can't be opened\n"
+                    "  next: load the kernel module tun, or let this user open it; or write "
+                    "`kind: stream` at the port"
+                )
 
 
 def _overlaps(lab: str, name: str, bridge: Bridge, machine: NamespaceSnapshot) -> Iterator[Fault]:

@@ -51,8 +51,8 @@ class SocketPort(PortOptions, frozen=True, kw_only=True):
     kind: Annotated[
         SocketKind,
         Meta(
-            description="Of engine user, a socket with the framing of QEMU's `-netdev stream` or "
-            "`dgram`; of engine kernel, a `tap` of the port's name on the bridge's node."
+            description="A `tap` of the port's name on the bridge's node; of engine user also a "
+            "socket with the framing of QEMU's `-netdev stream` or `dgram`."
         ),
     ]
     owner: Annotated[

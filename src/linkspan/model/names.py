@@ -56,8 +56,9 @@ def port_name(node: str, interface: str) -> str:
 LINK_PREFIX: Final = "link:"
 """Begin of what marks the ends of a wire; no name of a node, bridge or interface holds a colon."""
 
-TAP_PREFIX: Final = "tap:"
-"""Begin of what marks a tap that the file declares as a port: the bridge and the port follow."""
+TAP_PREFIXES: Final = {"kernel": "tap:", "user": "switch-tap:"}
+"""Begin of what marks a tap that the file declares as a port, by the engine of its bridge: the
+bridge and the port follow."""
 
 
 def wire_name(first: tuple[str, str], second: tuple[str, str]) -> str:

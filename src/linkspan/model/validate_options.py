@@ -35,13 +35,6 @@ def engines(topology: Topology) -> Iterator[Flaw]:
 def _taps(path: Path, bridge: Bridge) -> Iterator[Flaw]:
     for name, port in bridge.ports.items():
         place = (*path, "ports", name)
-        if port.is_tap and bridge.engine is Engine.USER:
-            yield Flaw(
-                (*place, "kind"),
-                f"{label(place)}: engine user has no taps as ports",
-                expected="stream or dgram, or a node of `kind: vm`",
-                next_step="write another kind, or `engine: kernel` at the bridge",
-            )
         for field in ("owner", "group", "multi_queue"):
             if not port.is_tap and getattr(port, field):
                 yield Flaw(

@@ -52,7 +52,7 @@ from linkspan.model.state import (
     WireguardKey,
     network_broadcast,
 )
-from linkspan.plan.current_links import Fact, is_wires_end, kernel_tap, kernel_tunnel
+from linkspan.plan.current_links import Fact, declared_tap, is_wires_end, kernel_tunnel
 
 MARKED = (
     NodeKey,
@@ -217,7 +217,7 @@ def kernel_bridges(lab: str, nodes: Mapping[str, NamespaceSnapshot]) -> Iterator
                 )
             elif interface.kind == "vxlan" and interface.mark == Mark(lab, interface.name):
                 yield kernel_tunnel(node, interface, found)
-            elif (tap := kernel_tap(lab, node, interface)) is not None:
+            elif (tap := declared_tap(lab, node, interface, "kernel")) is not None:
                 yield tap
             elif _is_bridges_end_of(lab, interface):
                 yield from _kernel_port(interface, nodes)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
-from linkspan.model.names import LINK_PREFIX, TAP_PREFIX, port_name
+from linkspan.model.names import LINK_PREFIX, TAP_PREFIXES, port_name
 from linkspan.model.state import AnyKey, AnyValue, Tap, TapKey, Veth, VethKey, Vxlan, VxlanKey
 
 Fact: TypeAlias = tuple[AnyKey, AnyValue]
@@ -83,12 +83,16 @@ def kernel_tunnel(node: str, interface: Interface, found: NamespaceSnapshot) -> 
     )
 
 
-def kernel_tap(lab: str, node: str, interface: Interface) -> Fact | None:
-    """A tap of the lab's that is a port of a kernel bridge, or is to be one; None for all else."""
+def declared_tap(
+    lab: str, node: str, interface: Interface, engine: str
+) -> tuple[TapKey, Tap] | None:
+    """A tap that the lab's file declared as a port of a bridge of that engine; None for all else.
+    It is in place on a bridge of the kernel; what our own switch has, it says itself.
+    """
     mark, details = interface.mark, interface.details
-    if mark is None or mark.lab != lab or not mark.id.startswith(TAP_PREFIX):
+    if mark is None or mark.lab != lab or not mark.id.startswith(TAP_PREFIXES[engine]):
         return None
-    bridge, _, name = mark.id.removeprefix(TAP_PREFIX).partition(":")
+    bridge, _, name = mark.id.removeprefix(TAP_PREFIXES[engine]).partition(":")
     if name != interface.name:
         return None
     owner, group = (details.get(each) for each in ("owner", "group"))
@@ -96,7 +100,7 @@ def kernel_tap(lab: str, node: str, interface: Interface) -> Fact | None:
         TapKey(bridge, name),
         Tap(
             node=node,
-            engine="kernel",
+            engine=engine,
             mtu=interface.mtu,
             owner=None if owner is None else int(owner),
             group=None if group is None else int(group),

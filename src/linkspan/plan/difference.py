@@ -112,7 +112,7 @@ MADE_WITH: Final[dict[type[msgspec.Struct], tuple[str, ...]]] = {
     Shaping: ("engine",),
     Uplink: ("engine",),
     Socket: ("kind",),
-    Tap: ("node", "owner", "group", "multi_queue"),
+    Tap: ("node", "engine", "owner", "group", "multi_queue"),
     Veth: ("peer_node", "peer_interface"),
     Wireguard: ("public_key",),
     Vxlan: (

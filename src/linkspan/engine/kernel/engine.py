@@ -37,8 +37,8 @@ from linkspan.engine.kernel.messages import (
 from linkspan.engine.kernel.netfilter import keep_from_netfilter
 from linkspan.engine.kernel.new_ports import NewPort, keep_from_addresses, make_ports
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
-from linkspan.engine.kernel.taps import have_tap, remove_tap
 from linkspan.engine.kernel.tunnels import make_tunnel, remove_tunnel
+from linkspan.engine.lasting_taps import have_tap, remove_tap
 from linkspan.engine.machine_ends import MACHINE, drop_end
 from linkspan.engine.netlink import Netlink, delete_link, set_link
 from linkspan.engine.reading.dump import Dumps
@@ -46,7 +46,6 @@ from linkspan.engine.site import Site
 from linkspan.errors import Bug, Refusal
 from linkspan.model.fact import Key
 from linkspan.model.kernel_options import changed, derived_cost
-from linkspan.model.names import TAP_PREFIX
 from linkspan.model.options import OptionScope, Plain
 from linkspan.model.state import (
     Bridge,
@@ -273,13 +272,12 @@ class KernelEngine:
         netlink.run([set_link(key.name, up=True)])
 
     def _lasting_tap(self, key: TapKey, before: Tap | None, after: Tap | None) -> None:
-        mark = self._find.mark(f"{TAP_PREFIX}{key.bridge}:{key.name}")
         if after is None:
             if before is not None:
-                remove_tap(self._site, before.node, key.name, mark)
+                remove_tap(self._site, key, before)
             return
         netlink, bridge = self._find.bridge(key.bridge)
-        have_tap(self._site, key.name, mark, after, bridge.index)
+        have_tap(self._site, key, after, bridge.index)
         known = before.options if before is not None else {}
         self._set_port(key.bridge, key.name, changed(OptionScope.PORT, known, after.options))
         netlink.run([set_link(key.name, up=True)])

@@ -47,7 +47,10 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     machine: bool = False
     """Whether the node is a virtual machine, which has no namespace."""
     uplink: bool = False
-    """Whether the interface was there before linkspan came."""
+    """Whether it is read where it stands: an interface that was there before linkspan came, or a
+    tap that the file declares."""
+    tap: bool = False
+    """Of an uplink: whether it is such a tap."""
     made_qdisc: bool = False
     """Of an uplink: whether its clsact qdisc is linkspan's."""
     vxlan: VxlanConfiguration | None = None

@@ -28,8 +28,8 @@ from linkspan.engine.user.devices import open_unix_socket
 from linkspan.engine.user.interfaces import OF_SWITCH, Interfaces
 from linkspan.engine.user.node_ports import NodePorts
 from linkspan.engine.user.options import bridge_options, port_options
+from linkspan.engine.user.standing import StandingPorts
 from linkspan.engine.user.switches import Switches
-from linkspan.engine.user.uplinks import Uplinks
 from linkspan.engine.user.vxlan import open_vxlan_socket
 from linkspan.engine.user.work import Work
 from linkspan.errors import Bug, Refusal
@@ -45,9 +45,9 @@ from linkspan.model.state import (
     ShapingKey,
     Socket,
     SocketKey,
+    TapKey,
     Up,
     UpKey,
-    Uplink,
     UplinkKey,
     Vxlan,
     VxlanKey,
@@ -66,12 +66,12 @@ class UserEngine:
         self._site = site
         self._switches = Switches(site)
         self._interfaces = Interfaces(site)
-        self._uplinks = Uplinks(site, self._interfaces)
         self._work = Work(site, self._switches, self._interfaces)
         self._ports = NodePorts(site, self._switches, self._interfaces, self._work)
+        self._standing = StandingPorts(site, self._switches, self._interfaces, self._work)
 
     def carry_out(self, change: Change) -> None:
-        """Carry out a change of a bridge, a port, a socket, an uplink or an FDB entry, or take
+        """Carry out a change of a bridge, a port of any kind or an FDB entry, or take
         note of a bridge's own interface being up or down. What a switch process has to know is in
         force after `settle`.
 
@@ -144,7 +144,7 @@ class UserEngine:
             self._work.flush()
             for port in switch.configuration.ports:
                 if port.uplink:
-                    self._uplinks.release(switch, port)
+                    self._standing.release(switch, port)
             nears = [self._near_of(port) for port in switch.configuration.ports]
             files = [self._file(name, port) for port in switch.configuration.ports]
             for port in switch.configuration.ports:
@@ -158,13 +158,13 @@ class UserEngine:
         self._interfaces.clear(node, name, name, self._ports.near(None, name))
 
     def _near_of(self, port: PortConfiguration) -> str:
-        return self._uplinks.near(port) if port.uplink else self._ports.near_of(port)
+        return self._standing.near(port) if port.uplink else self._ports.near_of(port)
 
     def _file(self, bridge: str, port: PortConfiguration) -> Path:
         # No interface name holds a colon, so no other socket of the lab has this name.
         return self._site.folder / f"{bridge}:{port.name}.sock"
 
-    # sockets, uplinks, entries
+    # sockets, tunnels, entries
 
     def _socket(self, key: SocketKey, before: Socket | None, after: Socket | None) -> None:
         switch = self._switches.require(key.bridge)
@@ -234,32 +234,6 @@ class UserEngine:
             ) from None
         switch.add(port, descriptor)
 
-    def _uplink(self, key: UplinkKey, before: Uplink | None, after: Uplink | None) -> None:
-        place = self._switches.find(self._switches.of(key) or "")
-        present = place.port(key.interface) if place is not None else None
-        if place is not None and present is not None:
-            if before is not None and after is not None and after.bridge == place.name:
-                mtu = present.options.mtu
-                known = port_options(before.options, mtu)
-                place.set_options(present, port_options(after.options, mtu), known)
-                return
-            self._uplinks.release(place, present)
-            place.remove(present)
-            self._switches.displace(key)
-            self._work.sinking.append(self._uplinks.near(present))
-        if after is None:
-            return
-        self._work.let_depart()
-        switch, options = self._switches.require(after.bridge), after.options
-        if switch.port(key.interface) is not None:
-            raise Refusal(f"{switch.name} has a port named {key.interface} already")
-        taken = self._uplinks.take(
-            switch, key.node, key.interface, lambda mtu: port_options(options, mtu)
-        )
-        switch.add(taken.port, taken.descriptor)
-        self._work.engaging.append(taken.engage)
-        self._switches.place(taken.port, switch.name)
-
     def _shaping(self, key: ShapingKey, before: Shaping | None, after: Shaping | None) -> None:
         switch = self._switches.find(self._switches.of(PortKey(key.node, key.interface)) or "")
         present = switch.port(port_name(key.node, key.interface)) if switch is not None else None
@@ -290,7 +264,8 @@ class UserEngine:
         BridgeKey: _bridge,
         PortKey: lambda self, *change: self._ports.carry_out(*change),
         SocketKey: _socket,
-        UplinkKey: _uplink,
+        UplinkKey: lambda self, *change: self._standing.uplink(*change),
+        TapKey: lambda self, *change: self._standing.tap(*change),
         VxlanKey: _vxlan,
         ShapingKey: _shaping,
         EntryKey: _entry,

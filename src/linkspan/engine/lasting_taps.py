@@ -1,5 +1,5 @@
-"""Taps that stay, as ports of a kernel bridge: interfaces for programs that come later, such as a
-QEMU that somebody starts by hand.
+"""Taps that the file declares as ports: interfaces that stay, for programs that come later, such as
+a QEMU that somebody starts by hand.
 
 A tap lives as long as a descriptor of it until it is made persistent, and that is the last thing
 that is done to a new one: whatever breaks off before it leaves nothing.
@@ -23,8 +23,8 @@ from linkspan.engine.netlink import delete_link, set_link, without_ipv6_address
 from linkspan.engine.site import Site
 from linkspan.engine.user.devices import TUN_DEVICE
 from linkspan.errors import Refusal
-from linkspan.model.names import Mark
-from linkspan.model.state import Tap
+from linkspan.model.names import TAP_PREFIXES, Mark
+from linkspan.model.state import Tap, TapKey
 from linkspan.sandbox.namespaces import inside
 
 _TUNSETIFF, _TUNSETPERSIST, _TUNSETOWNER, _TUNSETGROUP = (
@@ -37,10 +37,11 @@ _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR, _IFF_MULTI_QUEUE = 0x0002, 0x1000, 0x4000, 
 _IFF_TUN_EXCL: Final = 0x8000
 
 
-def have_tap(site: Site, name: str, mark: Mark, wanted: Tap, bridge: int) -> None:
-    """Have a tap as it is wanted, a port of the bridge of that number, and not up yet if it was not
-    there. Raises Refusal or OSError.
+def have_tap(site: Site, key: TapKey, wanted: Tap, bridge: int | None) -> None:
+    """Have a tap as it is wanted, a port of the kernel's bridge of that number or of none, and not
+    up yet if it was not there. Raises Refusal or OSError.
     """
+    name, mark = key.name, _mark(site, key, wanted)
     netlink = site.netlink(wanted.node)
     found = look(netlink, name)
     if found is None:
@@ -48,7 +49,8 @@ def have_tap(site: Site, name: str, mark: Mark, wanted: Tap, bridge: int) -> Non
             netlink.run([set_link(name, mtu=wanted.mtu, alias=str(mark))])
             with contextlib.suppress(Refusal):  # there is no IPv6 on it
                 netlink.run([without_ipv6_address(name)])
-            netlink.run([set_master(name, bridge)])
+            if bridge is not None:
+                netlink.run([set_master(name, bridge)])
         return
     if owned(found, name, mark).mtu != wanted.mtu:
         netlink.run([set_link(name, mtu=wanted.mtu)])
@@ -56,14 +58,18 @@ def have_tap(site: Site, name: str, mark: Mark, wanted: Tap, bridge: int) -> Non
         netlink.run([set_master(name, bridge)])
 
 
-def remove_tap(site: Site, node: str, name: str, mark: Mark) -> None:
+def remove_tap(site: Site, key: TapKey, present: Tap) -> None:
     """Delete a tap of ours, if it is there; a program that has it open gets an error from then on.
     Raises Refusal when what is there is not ours.
     """
-    netlink = site.netlink(node)
-    found = look(netlink, name)
+    netlink = site.netlink(present.node)
+    found = look(netlink, key.name)
     if found is not None:
-        netlink.run([delete_link(owned(found, name, mark).name)])
+        netlink.run([delete_link(owned(found, key.name, _mark(site, key, present)).name)])
+
+
+def _mark(site: Site, key: TapKey, tap: Tap) -> Mark:
+    return Mark(site.lab, f"{TAP_PREFIXES[tap.engine]}{key.bridge}:{key.name}")
 
 
 @contextlib.contextmanager
