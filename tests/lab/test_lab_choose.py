@@ -76,3 +76,14 @@ def test_no_engine_can_do_it(
         choose(loads(LAB.format(options=options, port=port), "lab.yaml"))
     assert words in str(raised.value)
     assert f"no {lacks[0]}: it is old" in str(raised.value)
+
+
+def test_a_wire_that_this_kernel_can_not_make_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    kernel(monkeypatch, [], "no delay and loss: it is old")
+    text = "nodes: {a: , b: }\nlinks: [{kind: veth, ends: [a:eth1, b:eth1], delay: 0.1}]"
+    with pytest.raises(Mistake) as raised:
+        choose(loads(text, "lab.yaml"))
+    assert "link 1: this kernel can't make the wire" in str(raised.value)
+    assert "no delay and loss: it is old" in str(raised.value)
+    assert "join a:eth1 and b:eth1 by a bridge of `engine: user`" in str(raised.value)
+    choose(loads(text.replace(", delay: 0.1", ""), "lab.yaml"))

@@ -3,17 +3,20 @@
 A wire is a veth pair, and a state has a fact for each of its ends. The kernel makes and deletes
 both at once; so whichever fact comes first makes the pair, and the other one sets right what is
 its own: MAC and MTU. The first one that goes takes the pair along, and the other end is gone
-already. Both ends carry the wire's mark, and nothing without it is touched.
+already. Both ends carry the wire's mark, and nothing without it is touched. Each end holds up what
+it sends (`engine/queueing.py`), so a slow wire is so in both directions.
 """
 
 from __future__ import annotations
 
+from linkspan.engine.kernel.lines import set_line
 from linkspan.engine.kernel.links import look
 from linkspan.engine.kernel.ownership import Recipe, delete, owned, remove_unfinished
 from linkspan.engine.netlink import add_veth, set_link
 from linkspan.engine.site import Site
 from linkspan.errors import Bug
 from linkspan.model.names import INTERFACE_NAME_BYTES, LINK_PREFIX, Mark, parse_mark, wire_name
+from linkspan.model.shaping import Shape
 from linkspan.model.state import Veth, VethKey
 from linkspan.plan.change import Change
 
@@ -29,8 +32,8 @@ class Wires:
         match change:
             case Change(key=VethKey() as key, before=None, after=Veth() as end):
                 self._add(key, end)
-            case Change(key=VethKey() as key, before=Veth(), after=Veth() as end):
-                self._set(key, end, self._mark(key, end))
+            case Change(key=VethKey() as key, before=Veth() as before, after=Veth() as end):
+                self._set(key, end, self._mark(key, end), before)
             case Change(key=VethKey() as key, before=Veth() as end, after=None):
                 self._remove(key, end)
             case _:
@@ -58,11 +61,13 @@ class Wires:
         netlink.run([add_veth(stub, key.interface, self._site.network(key.node), end.mac)])
         netlink.run([set_link(key.interface, mtu=end.mtu, alias=str(mark))])
 
-    def _set(self, key: VethKey, end: Veth, mark: Mark) -> None:
+    def _set(self, key: VethKey, end: Veth, mark: Mark, before: Veth | None = None) -> None:
         netlink = self._site.netlink(key.node)
         found = owned(look(netlink, key.interface), key.interface, mark)
         if (found.mac, found.mtu) != (end.mac, end.mtu):
             netlink.run([set_link(key.interface, mac=end.mac, mtu=end.mtu)])
+        if end.shape != (before.shape if before is not None else Shape()):
+            set_line(netlink, found.index, end.shape if end.shape != Shape() else None)
 
     def _remove(self, key: VethKey, end: Veth) -> None:
         netlink = self._site.netlink(key.node)

@@ -16,6 +16,7 @@ from linkspan.engine.kernel.capabilities import can_bridge, cannot_shape, probe
 from linkspan.engine.user.devices import may_open_tap
 from linkspan.errors import Fault, Mistake
 from linkspan.model.base import Engine
+from linkspan.model.flaw import label
 from linkspan.model.kernel_options import Sparse, options_of
 from linkspan.model.options import BY_NAME, OptionScope
 from linkspan.model.shaping import Shape
@@ -33,14 +34,32 @@ class Choice:
 def choose(topology: Topology) -> tuple[Topology, dict[str, Choice]]:
     """The topology with an engine for every bridge, and the reasons.
 
-    Raises Mistake when this kernel lacks what the file asks of its bridge by name.
+    Raises Mistake when this kernel lacks what the file asks of its bridge by name, or of a wire.
     """
+    _require_wires(topology)
     choices = {name: _choose(topology, name) for name in topology.bridges}
     bridges = {
         name: replace(bridge, engine=choices[name].engine)
         for name, bridge in topology.bridges.items()
     }
     return replace(topology, bridges=bridges), choices
+
+
+def _require_wires(topology: Topology) -> None:
+    for number, wire in topology.wires():
+        if wire.shape != Shape() and (why := cannot_shape([wire.shape])):
+            path = ("links", number)
+            first, second = (f"{end.node}:{end.interface}" for end in wire.ends)
+            raise Mistake(
+                Fault(
+                    f"{label(path)}: this kernel can't make the wire as slow, late or lossy as the"
+                    " file says",
+                    found=why,
+                    next_step=f"join {first} and {second} by a bridge of `engine: user`, which does"
+                    " it itself, and write the limits at one of its ports",
+                    path=path,
+                )
+            )
 
 
 def _choose(topology: Topology, name: str) -> Choice:

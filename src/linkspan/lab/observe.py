@@ -13,7 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from linkspan.control.lines import Client
-from linkspan.engine.kernel.lines import read_lines
+from linkspan.engine.kernel.lines import read_lines, wire_lines
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
@@ -32,6 +32,7 @@ from linkspan.lab.readings import read_node
 from linkspan.lab.records import Records
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.interface_snapshot import Interface
+from linkspan.model.shaping import Shape
 from linkspan.model.snapshot import (
     BridgeSnapshot,
     Counters,
@@ -40,7 +41,7 @@ from linkspan.model.snapshot import (
     NodeSnapshot,
     WireguardSnapshot,
 )
-from linkspan.model.state import Bridge, BridgeKey, Shaping, ShapingKey, State
+from linkspan.model.state import Bridge, BridgeKey, Shaping, ShapingKey, State, VethKey
 from linkspan.model.topology import HOST, NodeKind, Topology
 from linkspan.plan.current import is_bridges_end
 from linkspan.sandbox import holder, state
@@ -62,7 +63,9 @@ def observe(place: Place) -> LabSnapshot:
         status = init.call("status")
         every = [HOST, *(name for name in topology.nodes if name != HOST)]
         nodes = _with_namespace(topology)
-        found, tunnels, shapes = _read(place, init, topology, applied, with_own=nodes != every)
+        found, tunnels, shapes, wires = _read(
+            place, init, topology, applied, with_own=nodes != every
+        )
     found = with_foreign_holders(found)
     networks = read_networks(place, topology, status["services"])
     bridges = []
@@ -98,7 +101,7 @@ def observe(place: Place) -> LabSnapshot:
             NodeSnapshot(
                 name=node,
                 kind=_kind(topology, node).value,
-                interfaces=_interfaces(topology, node, found[node], tunnels),
+                interfaces=_interfaces(topology, node, found[node], tunnels, wires),
                 command=commands.get(node),
                 mounts=mounts_of(topology, node),
             )
@@ -129,6 +132,7 @@ _Read: TypeAlias = tuple[
     dict[str, NamespaceSnapshot],
     dict[tuple[str, str], WireguardSnapshot],
     dict[ShapingKey, Shaping],
+    dict[VethKey, Shape],
 ]
 
 
@@ -149,7 +153,7 @@ def _with_shapes(bridge: BridgeSnapshot, shapes: Mapping[ShapingKey, Shaping]) -
 
 def _read(place: Place, init: Client, topology: Topology, applied: State, with_own: bool) -> _Read:
     """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's; what
-    WireGuard interfaces say of themselves; and the limits that the kernel has for ports.
+    WireGuard interfaces say of themselves; and the limits that the kernel has for ports and wires.
     """
     _, lab = init.call_for_descriptors("fetch", name="lab")
 
@@ -164,7 +168,8 @@ def _read(place: Place, init: Client, topology: Topology, applied: State, with_o
                 with Dumps() as dumps:
                     found[_OWN] = read_namespace(dumps)
             shapes = dict(read_lines(site, found, [applied]))
-            return found, wireguards(site, topology, time.time()), shapes
+            wires = wire_lines(site, found, [applied])
+            return found, wireguards(site, topology, time.time()), shapes, wires
         finally:
             site.close()
 
@@ -183,6 +188,7 @@ def _interfaces(
     node: str,
     found: NamespaceSnapshot,
     tunnels: Mapping[tuple[str, str], WireguardSnapshot],
+    lines: Mapping[VethKey, Shape],
 ) -> list[InterfaceSnapshot]:
     """The interfaces of a node that are its own: not loopback, nor the bridges' ends of ports."""
     addresses = defaultdict(list)
@@ -203,6 +209,7 @@ def _interfaces(
             bridge=_bridge_of(topology, node, each),
             peer=wires.get((node, each.name)),
             wireguard=tunnels.get((node, each.name)),
+            shape=lines.get(VethKey(node, each.name)),
         )
         for each in found.interfaces
         if each.kind != "loopback" and not is_bridges_end(each)

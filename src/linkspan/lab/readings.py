@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 
-from linkspan.engine.kernel.lines import read_lines
+from linkspan.engine.kernel.lines import read_lines, wire_lines, with_lines
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_for_plan, read_namespace
 from linkspan.engine.site import Site
@@ -48,7 +48,7 @@ def read_state(site: Site, desired: State, *remembered: State) -> State:
             *kernel_bridges(site.lab, nodes),
             *read_lines(site, nodes, states),
             *read_user(site, nodes),
-            *wires(site.lab, nodes),
+            *with_lines(wires(site.lab, nodes), wire_lines(site, nodes, states)),
             *guests(desired, nodes),
             *read_wireguards(site, nodes),
             *stacks(nodes, time.time()),

@@ -13,6 +13,7 @@ from msgspec import Meta
 
 from linkspan.model.base import Value
 from linkspan.model.name_shapes import interface_name
+from linkspan.model.shaping import Bandwidth, Delay, Loss, Shape, in_steps
 from linkspan.model.texts import AddressText, InterfaceName, MacText, Mtu, Reference
 from linkspan.model.unfit import UnfitError
 from linkspan.model.vxlan import VxlanLink
@@ -48,6 +49,14 @@ class VethLink(Value, frozen=True, kw_only=True, tag_field="kind", tag="veth"):
         ),
     ]
     mtu: Annotated[Mtu, Meta(description="Largest packet in bytes, of both ends.")] = 1500
+    bandwidth: Bandwidth = None
+    delay: Delay = 0.0
+    loss: Loss = 0.0
+
+    @property
+    def shape(self) -> Shape:
+        """How slow, late and lossy it is to be."""
+        return in_steps(self.bandwidth, self.delay, self.loss)
 
 
 AnyLink: TypeAlias = VethLink | VxlanLink | WireguardLink

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from linkspan.model.fact import Key, Options, Value
+from linkspan.model.shaping import Shape
 
 
 class VethKey(Key, frozen=True):
@@ -18,6 +19,15 @@ class Veth(Value, frozen=True):
     """The other end; empty when it is not there, or not what it should be."""
     mac: str
     mtu: int
+    bandwidth: str | None = None
+    delay: float = 0.0
+    loss: float = 0.0
+    """What this end does to what it sends; the other one does the same."""
+
+    @property
+    def shape(self) -> Shape:
+        """These three."""
+        return Shape(self.bandwidth, self.delay, self.loss)
 
 
 class WireguardKey(Key, frozen=True):

@@ -1,7 +1,8 @@
 """What the line between a node and its bridge is to be like: slow, late, lossy.
 
-A shaped port is like one at the end of a longer line. Both directions of it are alike: what the
-node sends and what it receives. So a ping through one such port takes twice its delay.
+A wire is such a line itself, and a shaped port is like one at the end of a longer line. Both
+directions are alike: what the node sends and what it receives. So a ping through one takes twice
+its delay.
 """
 
 from __future__ import annotations
@@ -92,34 +93,44 @@ def backlog_bytes(shape: Shape) -> int:
     return max(LEAST_BACKLOG, round(BACKLOG_SECONDS * (shape.bits or 0) / 8))
 
 
+Bandwidth = Annotated[
+    BandwidthText | None,
+    Meta(
+        description="Most bits a second, in each direction; the rest waits, up to 0.1 s or "
+        "128 KiB, and is dropped beyond that."
+    ),
+]
+Delay = Annotated[
+    float,
+    Meta(
+        ge=0,
+        le=60,
+        description="Seconds that each frame is under way, in each direction: a ping takes "
+        "twice as long.",
+    ),
+]
+Loss = Annotated[
+    float,
+    Meta(ge=0, le=100, description="Percent of the frames that are lost, in each direction."),
+]
+
+
+def in_steps(bandwidth: str | None, delay: float, loss: float) -> Shape:
+    """How a line is to be, in steps that a kernel's units have."""
+    return Shape(bandwidth, round(delay, 6), round(loss, 4))
+
+
 class ShapedOptions(PortOptions, frozen=True, kw_only=True):
     """The options of a port whose line can be shaped."""
 
-    bandwidth: Annotated[
-        BandwidthText | None,
-        Meta(
-            description="Most bits a second, in each direction; the rest waits, up to 0.1 s or "
-            "128 KiB, and is dropped beyond that."
-        ),
-    ] = None
-    delay: Annotated[
-        float,
-        Meta(
-            ge=0,
-            le=60,
-            description="Seconds that each frame is under way, in each direction: a ping takes "
-            "twice as long.",
-        ),
-    ] = 0.0
-    loss: Annotated[
-        float,
-        Meta(ge=0, le=100, description="Percent of the frames that are lost, in each direction."),
-    ] = 0.0
+    bandwidth: Bandwidth = None
+    delay: Delay = 0.0
+    loss: Loss = 0.0
 
     @property
     def shape(self) -> Shape:
-        """How the line is to be, in steps that a kernel's units have."""
-        return Shape(self.bandwidth, round(self.delay, 6), round(self.loss, 4))
+        """How the line is to be."""
+        return in_steps(self.bandwidth, self.delay, self.loss)
 
 
 class ShapingKey(Key, frozen=True):

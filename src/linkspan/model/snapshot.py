@@ -119,6 +119,14 @@ class InterfaceSnapshot(msgspec.Struct, frozen=True):
     peer: str | None = None
     """The interface at the other end of a wire between two nodes: `b:eth1`."""
     wireguard: WireguardSnapshot | None = None
+    shape: Shape | None = None
+    """How slow, late and lossy the wire is, if it is."""
+
+    @property
+    def wire(self) -> str:
+        """The other end of a wire, and how it is, for people; empty where there is none."""
+        limits = f" ({self.shape.words})" if self.shape is not None else ""
+        return f"-- {self.peer}{limits}" if self.peer else ""
 
 
 class CommandSnapshot(msgspec.Struct, frozen=True):

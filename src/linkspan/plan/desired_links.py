@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import TypeAlias
 
+from msgspec.structs import asdict
+
 from linkspan.model.kernel_options import options_of
 from linkspan.model.link_facts import WireguardPeer
 from linkspan.model.state import (
@@ -74,6 +76,7 @@ def links(topology: Topology) -> Iterator[Fact]:
                 peer_interface=far.interface,
                 mac=str(end.mac),
                 mtu=link.mtu,
+                **asdict(link.shape),
             ),
         )
     yield from wireguards(topology)

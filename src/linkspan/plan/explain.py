@@ -126,7 +126,7 @@ WORDINGS: Final[dict[type[msgspec.Struct], Wording]] = {
     ),
     VethKey: Wording(
         "{interface} of {node}",
-        "make {interface} in {node}, wired to {far}",
+        "make {interface} in {node}, wired to {far}{limits}",
         "remove {interface} from {node}, which was wired to {far}",
     ),
     VxlanKey: Wording(
@@ -203,6 +203,7 @@ def _fields(key: AnyKey, value: AnyValue) -> dict[str, Any]:
             fields["places"] = f"{node} and {bridge}" if bridge else node
         case VethKey(), Veth(peer_node=peer, peer_interface=interface):
             fields["far"] = f"{interface} of {peer}" if peer else "nothing of the lab"
+            fields["limits"] = f": {value.shape.words}" if value.shape.words else ""
         case RulesKey(), Rules():
             fields["content"] = "; ".join(value.lines()) or "none"
         case WireguardKey(), Wireguard(peers=peers):

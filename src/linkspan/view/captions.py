@@ -147,7 +147,7 @@ def hanging_from(lab: LabSnapshot, bridge: BridgeSnapshot, port: PortSnapshot) -
 def interface_lines(interface: InterfaceSnapshot) -> list[str]:
     state = interface_state(interface)
     name = interface.name if state == "up" else f"{interface.name} ({state})"
-    wire = [f"-- {interface.peer}"] if interface.peer else []
+    wire = [interface.wire] if interface.wire else []
     return [name, *wire, *(worth_showing(interface.addresses) or ["no address"]), interface.mac]
 
 
@@ -163,7 +163,7 @@ def _rest_lines(lab: LabSnapshot, node: NodeSnapshot, shown: set[str]) -> list[s
         elif interface.bridge:
             where = f"on {interface.bridge}"
         else:
-            wire = [f"-- {interface.peer}"] if interface.peer else []
+            wire = [interface.wire] if interface.wire else []
             where = ", ".join([*wire, *worth_showing(interface.addresses)]) or "no address"
         state = interface_state(interface)
         lines.append(f"+ {interface.name} {where}" + ("" if state == "up" else f" ({state})"))

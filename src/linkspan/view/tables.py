@@ -115,7 +115,7 @@ def addresses_table(lab: LabSnapshot) -> str:
                 [
                     name,
                     interface.name,
-                    interface.bridge or (f"-- {interface.peer}" if interface.peer else None),
+                    interface.bridge or interface.wire or None,
                     interface.mac,
                     interface_state(interface),
                     Quantity(interface.mtu),

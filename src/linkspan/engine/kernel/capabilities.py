@@ -133,11 +133,12 @@ def _try(wanted: _Wanted, has_tunnel: bool = False, shape: Shape | None = None) 
 
 
 def _answer(netlink: Netlink, wanted: _Wanted, has_tunnel: bool, shape: Shape | None) -> _Answer:
+    if shape is not None:
+        netlink.run([put_shape(netlink.index("lo"), shape)])
+        return _Answer()
     _make(netlink)
     if has_tunnel:
         netlink.run([add_vxlan(_TUNNEL, _ANY_TUNNEL, None)])
-    if shape is not None:
-        netlink.run([put_shape(netlink.index(_PORT), shape)])
     return _Answer(lacks=tuple(_lacks(netlink, wanted)) if wanted else ())
 
 
