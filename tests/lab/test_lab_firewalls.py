@@ -38,6 +38,15 @@ bridges:
 nodes:
   a: {ports: {eth0: {bridge: br0, address: dhcp}}}
 """
+SWITCHED = """
+name: office
+scope: host
+bridges:
+  br0: {engine: kernel}
+nodes:
+  a: {ports: {eth0: {bridge: br0, address: 10.9.0.1/24}}}
+  b: {ports: {eth0: {bridge: br0, address: 10.9.0.2/24}}}
+"""
 DOCKER = """
 {iptables} -P FORWARD DROP
 {iptables} -N DOCKER
@@ -230,4 +239,62 @@ def test_questions_for_addresses_and_names_have_to_get_in(guarded: Machine) -> N
     guarded.run(["sh", "-c", step.removeprefix("  next: ")], status=0)
     guarded.linkspan("up", file)
     guarded.linkspan("exec", "office/a", "--", "getent", "hosts", "host")
+    guarded.linkspan("down", "office")
+
+
+def reaches(machine: Machine) -> bool:
+    ping = ["exec", "office/a", "--", "ping", "-c1", "-W1", "10.9.0.2"]
+    return machine.linkspan(*ping, status=None).returncode == 0
+
+
+@pytest.mark.parametrize("hook", ["prerouting", "forward", "postrouting"])
+def test_a_chain_of_the_family_bridge_is_named(guarded: Machine, hook: str) -> None:
+    file = guarded.file(SWITCHED)
+    guarded.linkspan("up", file)
+    assert reaches(guarded)
+    gate = (
+        f"table bridge f {{ chain gate {{ type filter hook {hook} priority 0; policy drop; }}\n}}"
+    )
+    guarded.run(["nft", "-f", "-"], status=0, input=gate)
+    assert not reaches(guarded)
+    refused = guarded.linkspan("plan", file, status=2).stderr
+    assert "bridge br0: a firewall of this machine drops what it forwards" in refused
+    found = f"chain gate of table bridge f (nftables), hook {hook}, policy drop: what "
+    assert f"found: {found}" in refused
+    direction = "o" if hook == "postrouting" else "i"
+    assert f'next: nft insert rule bridge f gate meta {direction}brname "br0" accept' in refused
+    guarded.run(["nft", "add rule bridge f gate ether type arp accept"], status=0)
+    refused = guarded.linkspan("plan", file, status=2).stderr
+    assert "(IPv4)" in refused
+    assert "(ARP)" not in refused
+    guarded.run(["nft", "add rule bridge f gate ether type ip accept"], status=0)
+    guarded.linkspan("plan", "--check", file)
+    assert reaches(guarded)
+    guarded.linkspan("down", "office")
+
+
+def test_ebtables_is_named_where_the_kernel_switches(guarded: Machine) -> None:
+    guarded.run(["ebtables-nft", "-P", "INPUT", "DROP"], status=0)
+    guarded.linkspan("plan", guarded.file(SWITCHED))
+    refused = guarded.linkspan("plan", guarded.file(SERVED), status=2).stderr
+    assert "chain INPUT of table bridge filter (ebtables), hook input, policy drop" in refused
+    assert "next: ebtables -t filter -I INPUT --logical-in br0 -j ACCEPT" in refused
+    guarded.linkspan("plan", guarded.file(SERVED.replace("br0: {", "br0: {engine: user, ")))
+
+
+def test_bridged_packets_pass_the_rules_for_what_is_forwarded(guarded: Machine) -> None:
+    file = guarded.file(SWITCHED)
+    guarded.linkspan("up", file)
+    guarded.run(["iptables-nft", "-P", "FORWARD", "DROP"], status=0)
+    assert not reaches(guarded)
+    refused = guarded.linkspan("plan", file, status=2).stderr
+    assert "policy drop: what goes between ports of br0 (bridge-nf-call-*)" in refused
+    bridged = ["-m", "physdev", "--physdev-is-bridged", "-j", "ACCEPT"]
+    guarded.run(["iptables-nft", "-A", "FORWARD", *bridged], status=0)
+    guarded.linkspan("plan", "--check", file)
+    assert reaches(guarded)
+    guarded.run(["iptables-nft", "-F", "FORWARD"], status=0)
+    guarded.run(["sysctl", "-q", "net.bridge.bridge-nf-call-iptables=0"], status=0)
+    guarded.linkspan("plan", "--check", file)
+    assert reaches(guarded)
     guarded.linkspan("down", "office")

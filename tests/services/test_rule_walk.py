@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from linkspan.services.nft_rules import Table, tables
-from linkspan.services.rule_walk import Packet, Verdict, Way, all_of, any_of, walk
+from linkspan.services.rule_walk import ARP, Packet, Verdict, Way, all_of, any_of, walk
 
 NETWORK = (ip_network("10.0.0.0/24"),)
 OUT = Packet(Way.OUT, "br0", 4, "out", "eth0", NETWORK)
@@ -17,6 +17,9 @@ ANSWER = Packet(Way.IN, "br0", 4, "answers", "eth0", NETWORK, is_new=False)
 ANYWHERE = Packet(Way.OUT, "br0", 4, "out", None, NETWORK)
 PUBLISHED = Packet(Way.IN, "br0", 4, "in", "eth0", NETWORK, is_translated=True)
 QUESTION = Packet(Way.TO_NODE, "br0", 4, "DHCP", protocol="udp", port=67, destination="broadcast")
+BRIDGED = Packet(Way.BRIDGED, "br0", 4, "between ports")
+FRAME = Packet(Way.BETWEEN, "br0", ARP, "between ports")
+COMING = Packet(Way.INGRESS, "br0", 6, "from ports")
 
 Json = dict[str, Any]
 
@@ -101,6 +104,19 @@ ACCEPT: Json = {"accept": None}
         (QUESTION, match(field("udp", "dport"), 53), False),
         (QUESTION, match(meta("l4proto"), "udp"), True),
         (OUT, match(field("tcp", "dport"), 80), False),
+        (FRAME, match(meta("ibrname"), "br0"), True),
+        (FRAME, match(meta("obrname"), "br1"), False),
+        (COMING, match(meta("ibrname"), "br0"), True),
+        (COMING, match(meta("obrname"), "br0"), False),
+        (BRIDGED, match(meta("ibrname"), "br0"), False),
+        (FRAME, match(meta("iifname"), "a.eth0"), False),
+        (FRAME, match(meta("iifname"), "br0", "!="), True),
+        (BRIDGED, match(meta("oifname"), "br0"), True),
+        (FRAME, match(field("ether", "type"), "arp"), True),
+        (FRAME, match(field("ether", "type"), {"set": ["ip", 35020]}), False),
+        (FRAME, match(field("ip", "saddr"), prefix("10.0.0.0/8")), False),
+        (COMING, match(meta("protocol"), "ip6"), True),
+        (BRIDGED, {"xt": {"type": "match", "name": "physdev"}}, False),
         (QUESTION, match(TYPE, "broadcast"), True),
         (QUESTION, match(TYPE, {"set": ["local", "multicast"]}), False),
         (OUT, match(TYPE, "local"), False),
@@ -123,6 +139,12 @@ def test_states_that_iptables_asks_for_are_taken_for_what_everybody_writes() -> 
     assert end(ANSWER, [states, ACCEPT], [DROP]) == "accept"
     assert end(OUT, [states, ACCEPT], [DROP]) == "base rule 2"
     assert end(OUT, [states, DROP]) == "accept"
+
+
+def test_what_asks_for_ports_and_accepts_asks_whether_a_packet_is_bridged() -> None:
+    ports = {"xt": {"type": "match", "name": "physdev"}}
+    assert end(BRIDGED, [ports, ACCEPT], [DROP]) == "accept"
+    assert end(OUT, [ports, ACCEPT], [DROP]) == "base rule 2"
 
 
 def test_what_is_meant_for_the_machine_leaves_a_chain_that_drops_all_else() -> None:

@@ -1,6 +1,6 @@
 """What the machine as it is asks of a lab of scope host, beyond what the file declares.
 
-    a firewall of Docker's drops a network's packets    rules of ours in its chain for others
+    a firewall of Docker's drops a bridge's packets     rules of ours in its chain for others
     any other firewall does                             a mistake, with what its owner can do
     a machine that becomes a router listens to routers  it goes on listening (`accept_ra` 2)
 
@@ -21,8 +21,9 @@ from linkspan.model.rules import Pass, Rules, RulesKey
 from linkspan.model.state import Setting, SettingKey, State
 from linkspan.model.topology import HOST, Topology
 from linkspan.plan.forwarding import IPV6_FORWARDING
+from linkspan.services.frames import frames, switched
 from linkspan.services.obstacles import obstacles
-from linkspan.services.traffic import Server
+from linkspan.services.traffic import Server, asked, forwarded
 
 _LISTENING: Final = "net/ipv6/conf/{}/accept_ra"
 _ROUTERS_TOO: Final = 2
@@ -37,12 +38,12 @@ def surroundings(
     found: State = dict(_listening(wanted, applied, machine))
     rules = wanted.get(RulesKey(HOST))
     others = {version: _default_interface(machine, version) for version in (4, 6)}
-    in_the_way = obstacles(
-        topology.name,
-        rules if isinstance(rules, Rules) else Rules(),
-        list(_servers(topology)),
-        others,
-    )
+    packets = [
+        *forwarded(rules if isinstance(rules, Rules) else Rules(), others),
+        *(packet for server in _servers(topology) for packet in asked(server)),
+        *frames(switched(topology, wanted)),
+    ]
+    in_the_way = obstacles(topology.name, packets)
     found |= dict.fromkeys(in_the_way.passes, Pass())
     return found, in_the_way.faults
 

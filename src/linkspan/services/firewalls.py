@@ -72,7 +72,17 @@ NFTABLES: Final = Owner(
     ('nft insert rule {family} {table} {chain} iifname "{bridge}" accept',),
 )
 
+EBTABLES: Final = Owner(
+    "ebtables", ("ebtables -t {table} -I {chain} --logical-{direction} {bridge} -j ACCEPT",)
+)
+FRAMES: Final = Owner(
+    "nftables",
+    ('nft insert rule bridge {table} {chain} meta {direction}brname "{bridge}" accept',),
+)
+"""A chain of the family bridge."""
+
 _IPTABLES_CHAINS: Final = ("FORWARD", "INPUT")
+_EBTABLES_TABLES: Final = ("filter", "nat")
 _OF_DOCKER: Final = frozenset({DOCKER_USER, "DOCKER-ISOLATION-STAGE-1", "DOCKER-FORWARD"})
 
 
@@ -88,6 +98,11 @@ def owner_of(table: str, chain: str, chains: Iterable[str]) -> Owner:
     if names & _OF_DOCKER and chain != "INPUT":
         return DOCKER
     return IPTABLES if table == "filter" and chain in _IPTABLES_CHAINS else NFTABLES
+
+
+def owner_of_frames(table: str, chain: str) -> Owner:
+    """Who has a base chain of the family bridge."""
+    return EBTABLES if table in _EBTABLES_TABLES and chain.isupper() else FRAMES
 
 
 def legacy_owner_of(chain: str, chains: Iterable[str]) -> Owner:

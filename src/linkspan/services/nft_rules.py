@@ -4,7 +4,8 @@ Rules of iptables's newer kind are among them: what nftables has no words for (`
 its name alone. Of these, matches of connection states are taken for what everybody writes there:
 accepted are packets of connections that exist, dropped are those of none that could. And so are
 those of kinds of addresses by which a chain is left: that is for what is meant for the machine,
-before all else is dropped (as ufw does).
+before all else is dropped (as ufw does). What asks for a bridge's port and accepts asks whether the
+packet is bridged at all.
 
 Source: libnftables-json(5).
 """
@@ -17,13 +18,17 @@ from ipaddress import ip_network
 from typing import Any, Final
 
 from linkspan.services.rule_walk import (
+    ARP,
     Rule,
     Test,
     Verdict,
     Way,
     address_in,
+    bridge_is,
     destination_is,
     interface_is,
+    is_bridged,
+    may_be_bridged,
     negated,
     never,
     one_of,
@@ -44,8 +49,10 @@ _VERDICTS: Final = {
     "jump": Verdict.JUMP,
     "goto": Verdict.GOTO,
 }
-_VERSIONS: Final = {"ip": 4, "ip6": 6, "ipv4": 4, "ipv6": 6}
+_VERSIONS: Final = {"ip": 4, "ip6": 6, "ipv4": 4, "ipv6": 6, "arp": ARP}
+_NO_VERSION: Final = -1
 _INTERFACES: Final = {"iifname": True, "iif": True, "oifname": False, "oif": False}
+_BRIDGES: Final = {"ibrname": True, "obrname": False}
 
 
 @dataclass(slots=True)
@@ -133,8 +140,12 @@ def _compare(left: Any, right: Any) -> Test:
     match left:
         case {"meta": {"key": "iifname" | "iif" | "oifname" | "oif" as key}}:
             return one_of(interface_is(_INTERFACES[key], str(value)) for value in values)
-        case {"meta": {"key": "nfproto" | "protocol"}}:
-            return one_of(version_is(_VERSIONS.get(str(value), 0)) for value in values)
+        case {"meta": {"key": "ibrname" | "obrname" as key}}:
+            return one_of(bridge_is(_BRIDGES[key], str(value)) for value in values)
+        case {"meta": {"key": "nfproto" | "protocol"}} | {
+            "payload": {"protocol": "ether", "field": "type"}
+        }:
+            return one_of(version_is(_VERSIONS.get(str(value), _NO_VERSION)) for value in values)
         case {"meta": {"key": "l4proto"}}:
             return one_of(protocol_is(str(value)) for value in values)
         case {"ct": {"key": "state"}}:
@@ -197,8 +208,8 @@ def xt_match(name: str, verdict: Verdict) -> Test | None:
             return never
         case "addrtype" if verdict is Verdict.RETURN:
             return lambda packet: packet.way is Way.TO_NODE or None
-        case "physdev":  # of bridged packets, and these are routed
-            return never
+        case "physdev":
+            return is_bridged if verdict is Verdict.ACCEPT else may_be_bridged
         case "comment":
             return lambda packet: True
         case "tcp" | "udp":

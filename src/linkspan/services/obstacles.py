@@ -1,11 +1,12 @@
 """Firewalls of others that would drop what a network sends, gets, or asks of the machine.
 
-A packet has to be accepted by every base chain of its hook, whoever's it is: what our table
-accepts, a chain of Docker, firewalld, ufw or of an administrator still drops, by its policy or by a
-rule. So the network's packets are walked through the rules of all others (`services.rule_walk`).
-Where Docker's rules drop them, a place in its chain for others' rules is named, which the plan then
-fills (`services.passes`). All else is nobody's but its owner's: the chain is named before anything
-is touched, with the command by which the owner lets a bridge pass.
+What a lab needs is told as packets (`services.traffic`, `services.frames`). Each has to be accepted
+by every base chain of its hook, whoever's it is: what our table accepts, a chain of Docker,
+firewalld, ufw or of an administrator still drops, by its policy or by a rule. So packets are walked
+through the rules of all others (`services.rule_walk`). Where Docker's rules drop them, a place in
+its chain for others' rules is named, which the plan then fills (`services.passes`). All else is
+nobody's but its owner's: the chain is named before anything is touched, with the command by which
+the owner lets a bridge pass.
 """
 
 from __future__ import annotations
@@ -18,21 +19,24 @@ from typing import Final
 from linkspan.engine.reading.firewall import may_be_asked, read_legacy_tables
 from linkspan.engine.reading.legacy import read_legacy
 from linkspan.errors import Fault, Missing
-from linkspan.model.rules import PassKey, Rules
+from linkspan.model.rules import PassKey
 from linkspan.model.topology import HOST
 from linkspan.services.firewalls import (
     DOCKER,
     DOCKER_USER,
+    EBTABLES,
     LEGACY_DOCKER,
     Owner,
     legacy_owner_of,
     owner_of,
+    owner_of_frames,
 )
 from linkspan.services.legacy_rules import BUILT_IN, legacy_chains
 from linkspan.services.nft_rules import Table, tables
 from linkspan.services.nftables import list_ruleset
 from linkspan.services.passes import mark
 from linkspan.services.rule_walk import (
+    ARP,
     Chains,
     End,
     Packet,
@@ -43,12 +47,18 @@ from linkspan.services.rule_walk import (
     walk,
 )
 from linkspan.services.ruleset import table_name
-from linkspan.services.traffic import Server, asked, forwarded
 
-_FAMILIES: Final = {"inet": (4, 6), "ip": (4,), "ip6": (6,)}
-"""Families of tables through which routed packets pass, and the versions that do."""
+_FAMILIES: Final = {"inet": (4, 6), "ip": (4,), "ip6": (6,), "bridge": (ARP, 4, 6)}
+"""Families of tables, and which versions pass through them."""
 
-_HOOKS: Final = {"forward": (Way.OUT, Way.IN), "input": (Way.TO_NODE,)}
+_HOOKS: Final = {"forward": (Way.OUT, Way.IN, Way.BRIDGED), "input": (Way.TO_NODE,)}
+_FRAME_HOOKS: Final = {
+    "prerouting": (Way.INGRESS,),
+    "forward": (Way.BETWEEN,),
+    "input": (Way.UP,),
+    "output": (Way.DOWN,),
+    "postrouting": (Way.EGRESS,),
+}
 
 
 @dataclass(slots=True)
@@ -73,22 +83,20 @@ class _Base:
 
     def drops(self, packets: Iterable[Packet]) -> list[list[tuple[Packet, End]]]:
         """Which of some packets end here, those of each bridge together."""
+        ways = _hooks(self.family)[self.hook]
         found: dict[str, list[tuple[Packet, End]]] = {}
         for packet in packets:
-            if packet.version in _FAMILIES[self.family] and packet.way in _HOOKS[self.hook]:
+            if packet.version in _FAMILIES[self.family] and packet.way in ways:
                 end = walk(self.chains, self.chain, self.policy, packet)
                 if end.verdict is Verdict.DROP:
                     found.setdefault(packet.bridge, []).append((packet, end))
         return list(found.values())
 
 
-def obstacles(
-    lab: str, rules: Rules, servers: Sequence[Server], others: Mapping[int, str | None]
-) -> Found:
-    """What would drop the packets of networks with a way out, and what their servers are asked, in
-    the namespace of the calling thread. Raises OSError, Refusal or Missing.
+def obstacles(lab: str, packets: Sequence[Packet]) -> Found:
+    """What would drop packets that a lab needs, in the namespace of the calling thread. Raises
+    OSError, Refusal or Missing.
     """
-    packets = [*forwarded(rules, others), *(each for one in servers for each in asked(one))]
     found = Found()
     for base in _bases(lab) if packets else ():
         for dropped in base.drops(packets):
@@ -122,12 +130,20 @@ def _bases(lab: str) -> Iterator[_Base]:
 
 def _bases_of(table: Table) -> Iterator[_Base]:
     for base in table.bases:
-        if base["hook"] in _HOOKS and base["type"] == "filter":
+        if base["hook"] in _hooks(table.family) and base["type"] == "filter":
             policy = Verdict.DROP if base.get("policy") == "drop" else Verdict.ACCEPT
-            owner = owner_of(table.name, base["name"], table.chains)
+            owner = (
+                owner_of_frames(table.name, base["name"])
+                if table.family == "bridge"
+                else owner_of(table.name, base["name"], table.chains)
+            )
             yield _Base(
                 table.family, table.name, base["name"], base["hook"], policy, owner, table.chains
             )
+
+
+def _hooks(family: str) -> Mapping[str, tuple[Way, ...]]:
+    return _FRAME_HOOKS if family == "bridge" else _HOOKS
 
 
 def _is_let_pass(base: _Base, packet: Packet) -> bool:
@@ -154,10 +170,14 @@ def _fault(base: _Base, dropped: Sequence[tuple[Packet, End]], place: str) -> Fa
         "chain": place,
         "iptables": "ip6tables" if base.family == "ip6" else "iptables",
     }
+    if base.family == "bridge":
+        is_out = packet.way in (Way.DOWN, Way.EGRESS)
+        names = ("in", "out") if base.owner is EBTABLES else ("i", "o")
+        fields["direction"] = names[is_out]
     where = f", by {end.rule}" if end.rule else ""
     where += f" of chain {end.chain}" if end.rule and end.chain != base.chain else ""
     policy = "drop" if base.policy is Verdict.DROP else "accept"
-    is_input = base.hook == "input"
+    is_input = packet.way is Way.TO_NODE
     commands = _commands(base.owner, is_input, [packet for packet, _ in dropped])
     return Fault(
         f"bridge {packet.bridge}: a firewall of this machine drops "

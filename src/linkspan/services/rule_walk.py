@@ -24,12 +24,51 @@ MOST_JUMPS: Final = 16
 """NFT_JUMP_STACK_SIZE (include/net/netfilter/nf_tables.h)."""
 
 
+ARP: Final = 0
+"""In the place of an IP version."""
+
+
 class Way(enum.Enum):
     """Where a packet comes from and goes to, seen from a bridge's network."""
 
     OUT = "out"
     IN = "in"
     TO_NODE = "to node"
+    BRIDGED = "bridged"
+    """From port to port, shown to a firewall of layer 3."""
+
+    # What follows is frames, which come and go by ports.
+    INGRESS = "ingress"
+    """From a port, wherever it goes."""
+    BETWEEN = "between"
+    """From port to port."""
+    UP = "up"
+    """From a port to the node itself."""
+    DOWN = "down"
+    EGRESS = "egress"
+
+
+class By(enum.Enum):
+    """What kind of interface a packet comes in or goes out by."""
+
+    BRIDGE = "bridge"
+    OTHER = "other"
+    PORT = "port"
+    NOTHING = "nothing"
+
+
+_BY: Final = {
+    Way.OUT: (By.BRIDGE, By.OTHER),
+    Way.IN: (By.OTHER, By.BRIDGE),
+    Way.TO_NODE: (By.BRIDGE, By.NOTHING),
+    Way.BRIDGED: (By.BRIDGE, By.BRIDGE),
+    Way.INGRESS: (By.PORT, By.NOTHING),
+    Way.BETWEEN: (By.PORT, By.PORT),
+    Way.UP: (By.PORT, By.NOTHING),
+    Way.DOWN: (By.NOTHING, By.PORT),
+    Way.EGRESS: (By.NOTHING, By.PORT),
+}
+"""In, and out, as the kernel tells the hook of each."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +78,7 @@ class Packet:
     way: Way
     bridge: str
     version: int
+    """Of IP, or ARP."""
     words: str
     """What it is, for people."""
     other: str | None = None
@@ -59,9 +99,17 @@ class Packet:
 
     def interface(self, is_incoming: bool) -> str | None:
         """What it comes in by, or goes out by; empty for nothing, None where it is not known."""
-        if is_incoming == (self.way is not Way.IN):
-            return self.bridge
-        return "" if self.way is Way.TO_NODE else self.other
+        by = self._by(is_incoming)
+        known = {By.BRIDGE: self.bridge, By.OTHER: self.other, By.NOTHING: ""}
+        return known.get(by)
+
+    def bridge_of_port(self, is_incoming: bool) -> str:
+        """The bridge by whose port it comes in, or goes out; empty when that is no port."""
+        return self.bridge if self._by(is_incoming) is By.PORT else ""
+
+    def _by(self, is_incoming: bool) -> By:
+        incoming, outgoing = _BY[self.way]
+        return incoming if is_incoming else outgoing
 
 
 Test: TypeAlias = Callable[[Packet], bool | None]
@@ -161,6 +209,11 @@ def interface_is(is_incoming: bool, pattern: str) -> Test:
     return test
 
 
+def bridge_is(is_incoming: bool, name: str) -> Test:
+    """Whether the frame comes in (or goes out) by a port of a bridge."""
+    return lambda packet: packet.bridge_of_port(is_incoming) == name
+
+
 def address_in(is_source: bool, networks: Sequence[Network]) -> Test:
     """Whether the packet's source (or destination) is in one of some networks of one version."""
 
@@ -236,6 +289,16 @@ def unknown(_: Packet) -> bool | None:
     return None
 
 
+def is_bridged(packet: Packet) -> bool | None:
+    """Whether it is one that goes from port to port."""
+    return packet.way is Way.BRIDGED
+
+
+def may_be_bridged(packet: Packet) -> bool | None:
+    """A condition that can be true only for such."""
+    return None if packet.way is Way.BRIDGED else False
+
+
 def never(_: Packet) -> bool | None:
-    """A condition that is true for no packet that is routed."""
+    """A condition that is true for no packet that is looked at."""
     return False
