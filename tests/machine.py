@@ -27,7 +27,8 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from linkspan.sandbox.namespaces import close_all, enter
+from linkspan.control.descriptors import close_all
+from linkspan.sandbox.namespaces import enter
 from linkspan.sandbox.syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,

@@ -16,11 +16,12 @@ import sys
 from pathlib import Path
 
 import linkspan
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.lab.find import find_running
 from linkspan.model.topology import HOST
 from linkspan.sandbox import holder
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, node_key
+from linkspan.sandbox.namespaces import NODE_KINDS, node_key
 
 SWITCH_MODULE = b"linkspan.engine.user.process"
 NETWORK = NODE_KINDS.index("net")

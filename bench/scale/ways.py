@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from linkspan.control.lines import connect
+from linkspan.control.client import connect
 from linkspan.sandbox import state
 
 HERE: Final = Path(__file__).resolve().parent

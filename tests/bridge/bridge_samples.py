@@ -62,7 +62,6 @@ def rendered(bridge: Bridge) -> object:
         dict(bridge.ports),
         bridge.fdb.ageing_time,
         bridge.fdb.max_learned,
-        bridge.fdb.next_expiry,
         fdb_of(bridge),
     )
 

@@ -28,10 +28,10 @@ def test_an_entry_leaves_when_it_was_not_seen_for_the_ageing_time() -> None:
     fdb.refresh(entry, 100.0)
     assert fdb.expire(299.9) == []
     assert fdb.expire(300.0) == [(at(2), P1)]
-    assert fdb.next_expiry == 400.0
     assert fdb.find(at(1)) is entry, "a look-up does not ask for the age"
+    assert fdb.expire(399.9) == []
     assert fdb.expire(400.0) == [(at(1), P1)]
-    assert fdb.next_expiry is None
+    assert fdb.expire(1000.0) == []
 
 
 def test_ageing_is_shorter_during_a_topology_change() -> None:
@@ -39,11 +39,11 @@ def test_ageing_is_shorter_during_a_topology_change() -> None:
     fdb.learn(at(1), P1, 0.0)
     fdb.learn(at(2), P1, 10.0)
     fdb.ageing_time = 15
-    assert fdb.next_expiry == 15.0
+    assert fdb.expire(14.9) == []
     assert fdb.expire(20.0) == [(at(1), P1)]
     fdb.ageing_time = 300
-    assert fdb.expire(30.0) == []
-    assert fdb.next_expiry == 310.0
+    assert fdb.expire(309.9) == []
+    assert fdb.expire(310.0) == [(at(2), P1)]
 
 
 def test_what_was_configured_does_not_age_and_is_not_counted() -> None:
@@ -185,17 +185,12 @@ class FdbAgainstModel(RuleBasedStateMachine):
         assert {address for address, _ in self.fdb.expire(self.now)} == old
         for address in old:
             del self.model[address]
-        assert self.fdb.next_expiry is None or self.fdb.next_expiry > self.now
 
     @invariant()
     def is_like_the_model(self) -> None:
         assert {a: (e.port, e.kind, e.updated) for a, e in self.fdb} == self.model
         for port in (P1, P2, P3):
             assert self.fdb.learned(port) == self.held(port)
-        ages = [u for _, kind, u in self.model.values() if kind is EntryKind.LEARNED]
-        expiry = self.fdb.next_expiry
-        assert (expiry is None) == (not ages)
-        assert expiry is None or expiry <= min(ages) + self.fdb.ageing_time
 
 
 FdbAgainstModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)

@@ -17,15 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from linkspan.control.lines import (
-    LINE_BYTES,
-    UNREAD_BYTES,
-    Client,
-    Connection,
-    RequestError,
-    Value,
-    listen,
-)
+from linkspan.control.client import Client
+from linkspan.control.lines import LINE_BYTES, UNREAD_BYTES, Connection, RequestError, Value, listen
 from linkspan.control.server import CONNECTIONS, Server
 from linkspan.errors import Missing, Refusal
 

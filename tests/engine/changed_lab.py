@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from tests.engine.running_lab import RunningLab
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.engine.site import Site
@@ -31,7 +32,7 @@ from linkspan.model.state import (
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import plan
-from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.sandbox.namespaces import inside
 from linkspan.sandbox.worker import run_inside
 
 _OF_ENGINE = (BridgeKey, PortKey, SocketKey, UplinkKey, EntryKey)

@@ -17,11 +17,12 @@ import msgspec
 from tests.engine.stations import EXPERIMENT, WAIT_SECONDS, PacketPeer, wait_until
 
 import linkspan
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.lab.observe import fetch_network
 from linkspan.model.snapshot import BridgeSnapshot, Counters
 from linkspan.sandbox import holder, state
-from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.sandbox.namespaces import inside
 from linkspan.sandbox.worker import run_inside
 
 _numbers = itertools.count()

@@ -28,7 +28,9 @@ from tests.engine.stations import (
 )
 
 from linkspan.bridge.port import PortOptions
-from linkspan.control.lines import Client, listen
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
+from linkspan.control.lines import listen
 from linkspan.engine.netlink import set_link
 from linkspan.engine.user.configuration import (
     PortConfiguration,
@@ -39,7 +41,7 @@ from linkspan.engine.user.configuration import (
 from linkspan.engine.user.devices import open_packet_socket, open_tap, open_unix_socket
 from linkspan.engine.user.memory import make_memory
 from linkspan.model.snapshot import BridgeSnapshot, Counters
-from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.sandbox.namespaces import inside
 
 BRIDGE_MAC = "02:00:00:00:00:99"
 

@@ -17,9 +17,9 @@ from tests.engine.networks import needs_cache
 from tests.engine.running_lab import RunningLab, containers, lab
 from tests.engine.stations import BROADCAST, PacketPeer, frame_of, station, wait_until
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.libbpf import _library
 from linkspan.engine.user.configuration import cache_key
-from linkspan.sandbox.namespaces import close_all
 
 pytestmark = needs_cache
 

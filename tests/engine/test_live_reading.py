@@ -15,6 +15,7 @@ from tests.engine.networks import configure, needs_root
 from tests.engine.running_lab import RunningLab, lab
 from tests.engine.stations import station
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.netlink import delete_link, set_link
 from linkspan.engine.site import Site
 from linkspan.model.state import (
@@ -31,7 +32,7 @@ from linkspan.model.state import (
 from linkspan.model.topology import Scope
 from linkspan.plan.change import Change
 from linkspan.plan.difference import plan
-from linkspan.sandbox.namespaces import close_all, fork_inside
+from linkspan.sandbox.namespaces import fork_inside
 
 pytestmark = needs_root
 both_caches = pytest.mark.parametrize("cache", ["auto", "off"])

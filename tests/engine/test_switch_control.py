@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from tests.engine.stations import BROADCAST, WAIT_SECONDS, StreamPeer, frame_of, station, wait_until
 from tests.engine.switch_process import BRIDGE_MAC, Switch
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.errors import Refusal
 
 A, B, C = station(1), station(2), station(3)

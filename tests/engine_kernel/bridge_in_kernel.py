@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from tests.engine.networks import namespace
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.engine.kernel.engine import KernelEngine
 from linkspan.engine.netlink import set_link
 from linkspan.engine.site import Site

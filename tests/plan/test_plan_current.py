@@ -32,7 +32,8 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Bridge, NodePort, Topology
 from linkspan.model.topology import Node as DeclaredNode
-from linkspan.plan.current import MARKED, kernel_bridges, owned, stacks, steady
+from linkspan.plan.current import MARKED, owned, stacks, steady
+from linkspan.plan.current_bridges import kernel_bridges
 from linkspan.plan.current_links import wires
 from linkspan.plan.desired import desired
 from linkspan.plan.difference import plan

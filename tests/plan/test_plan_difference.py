@@ -211,7 +211,7 @@ def test_moving_a_port_to_another_bridge_changes_the_port_and_nothing_else() -> 
 
 
 def test_every_kind_of_thing_has_a_rank_and_words() -> None:
-    from linkspan.plan.explain import WORDINGS
+    from linkspan.plan.wordings import WORDINGS
 
     kinds = set(AnyKey.__args__)
     assert set(KINDS) == kinds == set(WORDINGS)

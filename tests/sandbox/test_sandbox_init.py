@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from tests.machine import wait_until
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.errors import Bug, Mistake, Refusal
 from linkspan.sandbox import holder, output, state
 from linkspan.sandbox.worker import run_inside

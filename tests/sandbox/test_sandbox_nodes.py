@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from tests.engine.networks import needs_root
 
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, enter, open_namespaces
+from linkspan.control.descriptors import close_all
+from linkspan.sandbox.namespaces import NODE_KINDS, enter, open_namespaces
 from linkspan.sandbox.nodes import Recipe, make_nodes
 from linkspan.sandbox.syscalls import CLONE_NEWNS, MS_PRIVATE, MS_REC, mount, unshare
 from linkspan.sandbox.worker import run_inside

@@ -8,7 +8,7 @@ from unittest.mock import create_autospec
 import pytest
 from msgspec.structs import replace
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.engine.site import Site
 from linkspan.model.state import Machine, MachineKey
 from linkspan.plan.change import Change

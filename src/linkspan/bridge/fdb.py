@@ -167,12 +167,6 @@ class Fdb:
                 removed.append(Removed(address, port))
         return removed
 
-    @property
-    def next_expiry(self) -> float | None:
-        """When `expire` should next be called: never later than the next entry becomes too old."""
-        fronts = [queue[0][0] for queue in self._queues.values() if queue]
-        return min(fronts) + self.ageing_time if fronts else None
-
     def _evict(self, newcomer: PortNumber) -> Removed:
         """Remove the oldest entry of the port that holds the most, of `newcomer` if it is a tie."""
         port = max(self._held, key=self._held.__getitem__)

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.engine.netlink import Netlink
 from linkspan.model.topology import Scope
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, node_key
+from linkspan.sandbox.namespaces import NODE_KINDS, inside, node_key
 from linkspan.sandbox.syscalls import raise_descriptor_limit
 
 _AT_ONCE: Final = 200

@@ -13,6 +13,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.base import Failed
 from linkspan.engine.layer3 import (
     add_address,
@@ -36,7 +37,7 @@ from linkspan.model.state import (
 )
 from linkspan.model.topology import HOST, Scope
 from linkspan.plan.change import Change
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, inside, node_key
+from linkspan.sandbox.namespaces import NODE_KINDS, inside, node_key
 from linkspan.sandbox.nodes import Recipe, make_nodes
 from linkspan.sandbox.state import HOSTS, NODE_FILES
 

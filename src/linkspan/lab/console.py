@@ -19,7 +19,7 @@ import tty
 from collections.abc import Iterator
 from typing import Final
 
-from linkspan.control.lines import connect
+from linkspan.control.client import connect
 from linkspan.errors import Fault, Mistake
 from linkspan.lab.find import Place
 from linkspan.sandbox import holder

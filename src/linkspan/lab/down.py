@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.errors import Missing, Refusal
 from linkspan.lab.cards import announce
 from linkspan.lab.carry import make

@@ -7,13 +7,14 @@ from collections.abc import Collection
 
 from msgspec.structs import replace
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.reading.machine import read_machine
 from linkspan.errors import LinkspanError
 from linkspan.lab.confirm import pending
 from linkspan.lab.find import Place, places
 from linkspan.model.host_snapshot import HostSnapshot, LabMention, NamespaceSnapshot
 from linkspan.sandbox import holder
-from linkspan.sandbox.namespaces import close_all, node_key
+from linkspan.sandbox.namespaces import node_key
 
 _NODE: str = node_key("")
 _LAB = "lab"

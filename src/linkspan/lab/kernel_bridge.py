@@ -13,7 +13,7 @@ from linkspan.model.interface_snapshot import Interface
 from linkspan.model.names import Mark
 from linkspan.model.options import BY_NAME, OptionScope
 from linkspan.model.snapshot import BridgeSnapshot, Counters, FdbSnapshot, PortSnapshot
-from linkspan.plan.current import is_bridges_end, port_label
+from linkspan.plan.current_bridges import is_bridges_end, port_label
 
 Setting = bool | int | float | str
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
 from linkspan.lab.find import Place
@@ -10,7 +11,7 @@ from linkspan.lab.lent import lent
 from linkspan.lab.observe import fetch_network, require_topology
 from linkspan.model.snapshot import LeaseSnapshot
 from linkspan.model.topology import Topology
-from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.sandbox.namespaces import inside
 
 
 def leases(place: Place) -> list[LeaseSnapshot]:

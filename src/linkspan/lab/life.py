@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.errors import Fault, Missing, Mistake
 from linkspan.lab.find import Place
 from linkspan.model.topology import Scope

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.errors import Missing, Refusal
 from linkspan.lab.find import Place
 from linkspan.lab.lent import with_prefix

@@ -12,7 +12,8 @@ from typing import Final, TypeAlias
 import msgspec
 from msgspec.structs import replace
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.engine.kernel.lines import read_lines, wire_lines
 from linkspan.engine.reading.dump import Dumps
 from linkspan.engine.reading.namespace import read_namespace
@@ -43,9 +44,9 @@ from linkspan.model.snapshot import (
 )
 from linkspan.model.state import Bridge, BridgeKey, Shaping, ShapingKey, State, VethKey
 from linkspan.model.topology import HOST, NodeKind, Topology
-from linkspan.plan.current import is_bridges_end
+from linkspan.plan.current_bridges import is_bridges_end
 from linkspan.sandbox import holder, state
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, node_key
+from linkspan.sandbox.namespaces import NODE_KINDS, node_key
 from linkspan.sandbox.worker import run_inside
 from linkspan.services.wireguard_status import wireguards
 from linkspan.types import format_mac

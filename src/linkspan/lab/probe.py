@@ -22,7 +22,8 @@ from typing import Final
 
 from msgspec.structs import replace
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.lab.find import Place
 from linkspan.lab.leases import leased_addresses, leases
 from linkspan.lab.machines import not_running
@@ -31,7 +32,7 @@ from linkspan.lab.observe import fetch_network, require_topology
 from linkspan.model.snapshot import LeaseSnapshot, Reach
 from linkspan.model.topology import HOST, Topology
 from linkspan.sandbox import holder
-from linkspan.sandbox.namespaces import close_all, inside
+from linkspan.sandbox.namespaces import inside
 from linkspan.sandbox.syscalls import raise_descriptor_limit
 from linkspan.sandbox.worker import run_inside
 from linkspan.wire import icmp

@@ -14,7 +14,8 @@ from linkspan.lab.settings import read_settings
 from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.rules import Rules
 from linkspan.model.state import Node, NodeKey, State
-from linkspan.plan.current import kernel_bridges, stacks, steady
+from linkspan.plan.current import stacks, steady
+from linkspan.plan.current_bridges import kernel_bridges
 from linkspan.plan.current_links import wires
 from linkspan.plan.guests import guests
 from linkspan.sandbox.namespaces import inside

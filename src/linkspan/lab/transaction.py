@@ -26,7 +26,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
+from linkspan.control.descriptors import close_all
 from linkspan.engine.kernel.unfinished import remove_half_made
 from linkspan.engine.site import Site
 from linkspan.errors import Refusal
@@ -42,7 +43,6 @@ from linkspan.plan.change import Change
 from linkspan.plan.current import owned
 from linkspan.plan.difference import plan
 from linkspan.plan.machines import left_off
-from linkspan.sandbox.namespaces import close_all
 from linkspan.sandbox.worker import run_inside
 from linkspan.services import wireguard_kernel
 

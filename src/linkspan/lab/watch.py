@@ -20,6 +20,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.site import Site
 from linkspan.errors import LinkspanError
 from linkspan.lab.find import Place
@@ -27,7 +28,7 @@ from linkspan.lab.life import scope_of
 from linkspan.lab.terms import Terms
 from linkspan.lab.up import Up, up
 from linkspan.sandbox import holder
-from linkspan.sandbox.namespaces import close_all, fork_inside, inside
+from linkspan.sandbox.namespaces import fork_inside, inside
 
 QUIET: Final = 0.05
 """Seconds without a notice after which what came is looked at."""

@@ -7,10 +7,11 @@ times over. Waits that overlap are one wait for the kernel, so several threads c
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from threading import Thread
 from typing import Final
+
+from linkspan.control.descriptors import close_all
 
 _MOST_THREADS: Final = 32
 _FEW: Final = 3
@@ -21,14 +22,9 @@ def close_together(descriptors: Sequence[int]) -> None:
     """Close descriptors, in no order; all are closed when this returns."""
     count = 1 if len(descriptors) <= _FEW else min(_MOST_THREADS, len(descriptors))
     shares = [descriptors[start::count] for start in range(count)]
-    others = [Thread(target=_close, args=(share,)) for share in shares[1:]]
+    others = [Thread(target=close_all, args=(share,)) for share in shares[1:]]
     for thread in others:
         thread.start()
-    _close(shares[0])
+    close_all(shares[0])
     for thread in others:
         thread.join()
-
-
-def _close(descriptors: Sequence[int]) -> None:
-    for descriptor in descriptors:
-        os.close(descriptor)

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Final
 
-from linkspan.control.lines import Client
-from linkspan.control.lines import connect as connect_socket
+from linkspan.control.client import Client
+from linkspan.control.client import connect as connect_socket
 from linkspan.errors import Missing, Refusal
 from linkspan.sandbox import state
 

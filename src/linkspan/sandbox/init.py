@@ -47,7 +47,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Final
 
-from linkspan.control.lines import Connection, RequestError, Value, listen, send_line
+from linkspan.control.lines import Connection, RequestError, Value, listen
 from linkspan.control.server import Server
 from linkspan.sandbox import state
 from linkspan.sandbox.closing import close_together
@@ -264,10 +264,10 @@ def main(arguments: list[str]) -> None:
         init.held["lab"] = open_namespaces(kinds if is_root else ("user", *kinds))
         if machine:
             init.held[node_key(HOST)] = machine
-        send_line(builder, b'{"ok": true}\n', [])
+        builder.sendall(b'{"ok": true}\n')
     except OSError as error:
         with contextlib.suppress(OSError):
-            send_line(builder, json.dumps({"ok": False, "error": str(error)}).encode() + b"\n", [])
+            builder.sendall(json.dumps({"ok": False, "error": str(error)}).encode() + b"\n")
         if is_sandbox:
             _remove(folder, lock)
         os._exit(1)

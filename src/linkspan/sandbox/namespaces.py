@@ -29,12 +29,6 @@ def enter(descriptors: Sequence[int]) -> None:
         setns(descriptor)
 
 
-def close_all(descriptors: Sequence[int]) -> None:
-    """Close descriptors."""
-    for descriptor in descriptors:
-        os.close(descriptor)
-
-
 @contextmanager
 def inside(network: int) -> Iterator[None]:
     """Stand in another network namespace for the length of a `with` block. Raises OSError."""

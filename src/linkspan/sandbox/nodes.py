@@ -18,7 +18,8 @@ from pathlib import Path
 from threading import Thread
 from typing import Final
 
-from linkspan.sandbox.namespaces import close_all, open_namespaces
+from linkspan.control.descriptors import close_all
+from linkspan.sandbox.namespaces import open_namespaces
 from linkspan.sandbox.syscalls import (
     CLONE_NEWNET,
     CLONE_NEWNS,

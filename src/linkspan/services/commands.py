@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import msgspec
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.engine.site import Site
 from linkspan.model.state import Command, CommandKey
 from linkspan.plan.change import Change

@@ -18,7 +18,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, enter
+from linkspan.control.descriptors import close_all
+from linkspan.sandbox.namespaces import NODE_KINDS, enter
 from linkspan.sandbox.syscalls import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, mount, unshare
 
 

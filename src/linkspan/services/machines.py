@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 from msgspec.structs import replace
 
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.engine.machine_ends import end_key
 from linkspan.engine.site import Site
 from linkspan.errors import Missing, Refusal

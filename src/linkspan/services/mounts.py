@@ -19,10 +19,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from linkspan.control.descriptors import close_all
 from linkspan.engine.site import Site
 from linkspan.model.state import Mount, MountKey, State
 from linkspan.plan.change import Change
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, node_key, open_namespaces
+from linkspan.sandbox.namespaces import NODE_KINDS, node_key, open_namespaces
 from linkspan.sandbox.syscalls import (
     CLONE_NEWNS,
     MS_BIND,

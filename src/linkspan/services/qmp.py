@@ -16,7 +16,7 @@ import struct
 from pathlib import Path
 from typing import Any
 
-from linkspan.control.lines import connect
+from linkspan.control.client import connect
 from linkspan.errors import Refusal
 
 _LINE_BYTES = 1 << 20

@@ -20,7 +20,7 @@ from typing import Any, Final
 
 import msgspec
 
-from linkspan.control.lines import connect
+from linkspan.control.client import connect
 from linkspan.engine.netlink import set_link
 from linkspan.engine.site import Site
 from linkspan.engine.user.devices import open_tun

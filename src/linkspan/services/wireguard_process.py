@@ -21,8 +21,9 @@ from typing import Any
 
 import msgspec
 
+from linkspan.control.descriptors import close_all
 from linkspan.model.state import Wireguard
-from linkspan.sandbox.namespaces import NODE_KINDS, close_all, enter
+from linkspan.sandbox.namespaces import NODE_KINDS, enter
 from linkspan.sandbox.syscalls import CLONE_NEWNS, MS_BIND, MS_PRIVATE, MS_REC, mount, unshare
 from linkspan.services.wireguard_api import request
 

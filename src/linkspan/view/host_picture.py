@@ -13,10 +13,10 @@ from linkspan.view.host_words import (
     options_text,
     port_state,
     ports_of,
-    state_of,
 )
 from linkspan.view.picture import SwitchWords, draw_switch
 from linkspan.view.table import plural, printable
+from linkspan.view.tables import interface_state
 
 _SPACES = "   "
 _ENDS = {"physical": "network card", "tap": "unknown program", "vxlan": "tunnel"}
@@ -69,7 +69,7 @@ def _stack_lines(machine: Machine, bridge: Interface) -> list[str]:
 
 
 def _own_wire(bridge: Interface) -> tuple[list[str], bool]:
-    state = state_of(bridge)
+    state = interface_state(bridge)
     notes = [] if state == "up" else [state]
     return [printable(", ".join(["the bridge's own port", *notes]))], state != "up"
 
@@ -77,7 +77,7 @@ def _own_wire(bridge: Interface) -> tuple[list[str], bool]:
 def _hanging(machine: Machine, port: Interface) -> Hanging:
     found = machine.peer(port) if port.kind == "veth" else None
     number = port.port_state.number if port.port_state else 0
-    own_state = state_of(port)
+    own_state = interface_state(port)
     is_forwarding = port_state(port) == "forwarding"
     notes = [] if is_forwarding else [port_state(port)]
     notes += [*options_text(port.port_options or {}), *kind_notes(port)]
@@ -86,7 +86,7 @@ def _hanging(machine: Machine, port: Interface) -> Hanging:
         namespace, far = found
         addresses = machine.addresses(namespace.id, far.index)
         end, name, mac = machine.label(namespace), far.name, far.mac or ""
-        state = "up" if state_of(far) == own_state == "up" else state_of(far)
+        state = "up" if interface_state(far) == own_state == "up" else interface_state(far)
         lines = [end, name if state == "up" else f"{name} ({state})"]
         lines += [*(addresses or ["no address"]), mac]
         address = ", ".join(addresses) or "no address"

@@ -14,9 +14,9 @@ from linkspan.view.host_words import (
     options_text,
     port_state,
     ports_of,
-    state_of,
 )
 from linkspan.view.table import Cell, Quantity, byte_count, plural, table
+from linkspan.view.tables import interface_state
 from linkspan.view.uplinks import pending_as_text
 
 MOST_ADDRESSES = 3
@@ -77,7 +77,7 @@ def interfaces_table(machine: Machine) -> str:
             [
                 interface.name,
                 interface.kind,
-                state_of(interface),
+                interface_state(interface),
                 interface.master_name,
                 interface.mac,
                 Quantity(interface.mtu),

@@ -90,13 +90,6 @@ class Machine:
         return interface.name if same else f"{self.label(namespace)}:{interface.name}"
 
 
-def state_of(interface: Interface) -> str:
-    """`up`, `down`, or `no carrier`: up, but with nothing at the other end of the wire."""
-    if not interface.up:
-        return "down"
-    return "up" if interface.carrier else "no carrier"
-
-
 def kind_notes(interface: Interface) -> list[str]:
     """What is particular to the interface, in a few words."""
     details = interface.details

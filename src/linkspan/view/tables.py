@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from linkspan.model.interface_snapshot import TapHolder
+from linkspan.model.interface_snapshot import Interface, TapHolder
 from linkspan.model.snapshot import (
     BridgeSnapshot,
     InterfaceSnapshot,
@@ -160,7 +160,7 @@ def holder_text(holder: TapHolder) -> str:
     return f"guest {holder.guest} ({holder.command}, pid {holder.pid})"
 
 
-def interface_state(interface: InterfaceSnapshot) -> str:
+def interface_state(interface: InterfaceSnapshot | Interface) -> str:
     """`up`, `down`, or `no carrier`: up, but with nothing at the other end of the wire."""
     if not interface.up:
         return "down"

@@ -21,7 +21,7 @@ from linkspan.model.host_snapshot import NamespaceSnapshot
 from linkspan.model.names import Mark, port_name
 from linkspan.model.shaping import Shape, Shaping, ShapingKey, shaping
 from linkspan.model.state import AnyKey, AnyValue, State, Veth, VethKey
-from linkspan.plan.current import is_bridges_end
+from linkspan.plan.current_bridges import is_bridges_end
 from linkspan.sandbox.namespaces import inside
 
 

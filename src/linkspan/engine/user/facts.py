@@ -52,7 +52,7 @@ from linkspan.model.state import (
     Vxlan,
     VxlanKey,
 )
-from linkspan.plan.current import is_bridges_end
+from linkspan.plan.current_bridges import is_bridges_end
 from linkspan.plan.current_links import declared_tap
 from linkspan.types import HOST_PORT
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from linkspan.bridge.watch import WATCHED, Watch, type_bits
-from linkspan.control.lines import Client
+from linkspan.control.client import Client
 from linkspan.engine.libbpf import BpfMap, BpfObject
 from linkspan.engine.netlink import Netlink, Request, set_link, without_ipv6_address
 from linkspan.engine.traffic_control import add_clsact, put_program

@@ -10,7 +10,7 @@ from contextlib import suppress
 
 import msgspec
 
-from linkspan.control.lines import Client, Unanswered
+from linkspan.control.client import Client, Unanswered
 from linkspan.engine.kernel.links import look
 from linkspan.engine.site import Site
 from linkspan.engine.user.configuration import SwitchConfiguration, service_name

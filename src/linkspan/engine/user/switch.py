@@ -26,7 +26,9 @@ import msgspec
 from msgspec.structs import replace
 
 from linkspan.bridge.port import PortOptions
-from linkspan.control.lines import Client, Unanswered, listen
+from linkspan.control.client import Client, Unanswered
+from linkspan.control.descriptors import close_all
+from linkspan.control.lines import listen
 from linkspan.engine.user.configuration import (
     PortConfiguration,
     SwitchConfiguration,
@@ -43,7 +45,6 @@ from linkspan.engine.user.memory import make_memory
 from linkspan.errors import Refusal
 from linkspan.model.topology import MOST_PORTS
 from linkspan.sandbox import state
-from linkspan.sandbox.namespaces import close_all
 from linkspan.types import HOST_PORT
 
 _COMMAND: Final = (sys.executable, "-P", "-m", "linkspan.engine.user.process")
