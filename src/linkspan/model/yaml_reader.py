@@ -19,9 +19,10 @@ from typing import Any, Final
 import msgspec
 
 from linkspan.errors import Fault, Mistake, Place
+from linkspan.model import yaml_faults as faults
 from linkspan.model.position import YamlMapping, YamlScalar, YamlSequence, YamlValue
 from linkspan.model.yaml_events import MASK, events, masked
-from linkspan.model.yaml_text import checked, resolve, shorten, shown
+from linkspan.model.yaml_text import checked, resolve
 
 DEEPEST: Final = 32
 """Levels of lists and mappings. The deepest field of a lab stands on level 6."""
@@ -104,43 +105,22 @@ class _Composer:
             refused = error.problem == "found unexpected ':'"
             if refused and self.colon == ":" and MASK not in self.text:
                 raise _ColonRefusedError from None
-            raise self.unreadable(error) from None
+            raise Mistake(faults.unreadable(error, self.file, self.text)) from None
         except (YAMLError, ValueError) as error:
             raise Mistake(Fault(f"{self.file}: this is not YAML: {error}")) from None
         if self.root is None or (isinstance(self.root, YamlScalar) and self.root.value is None):
-            raise Mistake(
-                Fault(
-                    "the file is empty",
-                    Place(self.file, 1, 1),
-                    expected="a lab with `bridges` and `nodes`",
-                    next_step="start from one of the examples",
-                )
-            )
+            raise Mistake(faults.empty(Place(self.file, 1, 1)))
         return Document(self.root, self.faults)
 
     def on_document(self, event: Any) -> None:
         self.documents += 1
         if self.documents > 1:
-            raise Mistake(
-                Fault(
-                    "a second document begins",
-                    self.place(event),
-                    expected="one lab per file",
-                    next_step="put each document into a file of its own",
-                )
-            )
+            raise Mistake(faults.second_document(self.place(event)))
         if event.version not in (None, (1, 2)):
             found = ".".join(map(str, event.version))
             # The two parsers place the event differently; the directive begins its line.
             line = self.text[: self.text.find("%YAML")].count("\n") + 1
-            self.faults.append(
-                Fault(
-                    f"%YAML {found} asks for another version of YAML",
-                    Place(self.file, line, 1),
-                    expected="YAML 1.2",
-                    next_step="remove the line",
-                )
-            )
+            self.faults.append(faults.other_version(found, Place(self.file, line, 1)))
 
     def on_scalar(self, event: Any) -> None:
         self.refuse_tag(event)
@@ -154,7 +134,7 @@ class _Composer:
     def on_start(self, event: Any) -> None:
         self.refuse_tag(event)
         if len(self.open) >= DEEPEST:
-            raise self.too_deep(event)
+            raise Mistake(faults.too_deep(DEEPEST, self.place(event)))
         line, column = event.start_mark.line + 1, event.start_mark.column + 1
         value = (
             YamlMapping(line, column, {}, {})
@@ -177,33 +157,14 @@ class _Composer:
     def on_alias(self, event: Any) -> None:
         target = self.anchors.get(event.anchor)
         if target is None and any(container.anchor == event.anchor for container in self.open):
-            raise Mistake(
-                Fault(
-                    f"the alias *{event.anchor} stands inside of what it refers to",
-                    self.place(event),
-                    next_step="write the value out",
-                )
-            )
+            raise Mistake(faults.alias_inside(event.anchor, self.place(event)))
         if target is None:
-            raise Mistake(
-                Fault(
-                    f"the alias *{event.anchor} refers to nothing",
-                    self.place(event),
-                    expected=f"a value marked &{event.anchor} above it",
-                    next_step="mark the value, or quote the text if it is none",
-                )
-            )
+            raise Mistake(faults.alias_to_nothing(event.anchor, self.place(event)))
         self.aliased += target.size
         if self.aliased > MOST_ALIASED:
-            raise Mistake(
-                Fault(
-                    f"the aliases bring in more than {MOST_ALIASED} values",
-                    self.place(event),
-                    next_step="write the values out, or make several labs",
-                )
-            )
+            raise Mistake(faults.too_many_aliased(MOST_ALIASED, self.place(event)))
         if len(self.open) + target.height > DEEPEST:
-            raise self.too_deep(event)
+            raise Mistake(faults.too_deep(DEEPEST, self.place(event)))
         mark = event.start_mark
         self.deliver(target.value, target.size, target.height, mark.line + 1, mark.column + 1)
 
@@ -229,83 +190,22 @@ class _Composer:
         """The key that a value serves as, None (with a fault) when it cannot."""
         place = Place(self.file, line, column)
         if not isinstance(value, YamlScalar) or not isinstance(value.value, str):
-            text = value.text if isinstance(value, YamlScalar) else ""
-            step = f'write "{shorten(text)}" in quotes if it is a name'
-            self.faults.append(
-                Fault(
-                    "a key is not a text",
-                    place,
-                    expected="a name",
-                    found=shown(value),
-                    next_step=step if text else "write a name before the colon",
-                )
-            )
+            self.faults.append(faults.key_no_text(value, place))
             return None
         name = value.value
         if name == "<<" and value.text == "<<":
-            self.faults.append(
-                Fault(
-                    "merge keys (<<) are not part of YAML 1.2",
-                    place,
-                    next_step="write the fields out, or use an alias for the whole value",
-                )
-            )
+            self.faults.append(faults.merge_key(place))
             return None
         if first := into.keys.get(name):
-            self.faults.append(
-                Fault(
-                    f"{shorten(name)} is given twice",
-                    place,
-                    found=f"the first one at {Place(self.file, *first)}",
-                    next_step="rename or remove one of the two",
-                )
-            )
+            self.faults.append(faults.given_twice(name, place, Place(self.file, *first)))
             return None
         into.keys[name] = (line, column)
         return name
 
     def refuse_tag(self, event: Any) -> None:
         if event.tag is not None:
-            self.faults.append(
-                Fault(
-                    f"the tag {shorten(str(event.tag).replace(self.colon, ':'))} is not taken",
-                    self.place(event),
-                    expected="a plain value",
-                    next_step="remove the tag; quote a value that is to be a text",
-                )
-            )
-
-    def too_deep(self, event: Any) -> Mistake:
-        return Mistake(
-            Fault(
-                f"lists and mappings are nested more than {DEEPEST} deep",
-                self.place(event),
-                next_step="check the indentation and the brackets",
-            )
-        )
-
-    def unreadable(self, error: Any) -> Mistake:
-        mark = error.problem_mark or error.context_mark
-        place = Place(self.file, mark.line + 1, mark.column + 1) if mark else None
-        step = "check indentation, colons, quotes and brackets near this place"
-        # A parser that misses something at the end may place that one line further.
-        lines = self.text.split("\n")
-        if mark and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
-            step = "indent with spaces"
-        return Mistake(
-            Fault(
-                f"this is not YAML: {error.problem}",
-                place or Place(self.file, 1, 1),
-                found=self.context(error),
-                next_step=step,
-            )
-        )
-
-    def context(self, error: Any) -> str:
-        if not error.context or not error.context_mark:
-            return error.context or ""
-        mark = error.context_mark
-        return f"{error.context} at {Place(self.file, mark.line + 1, mark.column + 1)}"
+            tag = str(event.tag).replace(self.colon, ":")
+            self.faults.append(faults.tag(tag, self.place(event)))
 
     def place(self, event: Any) -> Place:
         return Place(self.file, event.start_mark.line + 1, event.start_mark.column + 1)
