@@ -13,14 +13,13 @@ from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import msgspec
+from tests.engine.asked_switch import AskedSwitch
 from tests.engine.stations import EXPERIMENT, WAIT_SECONDS, PacketPeer, wait_until
 
 import linkspan
 from linkspan.control.client import Client
 from linkspan.control.descriptors import close_all
 from linkspan.lab.observe import fetch_network
-from linkspan.model.snapshot import BridgeSnapshot, Counters
 from linkspan.sandbox import holder, state
 from linkspan.sandbox.namespaces import inside
 from linkspan.sandbox.worker import run_inside
@@ -28,7 +27,7 @@ from linkspan.sandbox.worker import run_inside
 _numbers = itertools.count()
 
 
-class RunningLab:
+class RunningLab(AskedSwitch):
     """A lab that is up, and quick ways into it."""
 
     def __init__(self, name: str) -> None:
@@ -91,12 +90,6 @@ class RunningLab:
     def call(self, op: str, bridge: str = "br0", **fields: Any) -> dict[str, Any]:
         with Client(state.bridge_socket(self.folder, bridge), timeout=WAIT_SECONDS) as client:
             return client.call(op, **fields)
-
-    def snapshot(self) -> BridgeSnapshot:
-        return msgspec.convert(self.call("snapshot")["bridge"], BridgeSnapshot)
-
-    def counters(self, port: str) -> Counters:
-        return msgspec.convert(self.call("counters")["ports"][port], Counters)
 
     def starts(self) -> int:
         """How often the switch of br0 was started."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 import struct
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypeVar
@@ -50,7 +51,24 @@ def wait_until(look: Callable[[], Found | None], what: str) -> Found:
         time.sleep(0.01)
 
 
-class StreamPeer:
+class Peer(ABC):
+    """A program or a container at the other end of a port, by its socket."""
+
+    sock: socket.socket
+
+    @abstractmethod
+    def receive(self) -> bytes:
+        """The next frame."""
+
+    def receive_until(self, last: bytes) -> list[bytes]:
+        """All frames in front of `last`."""
+        return list(iter(self.receive, last))
+
+    def close(self) -> None:
+        self.sock.close()
+
+
+class StreamPeer(Peer):
     """A program on a stream port, as QEMU is one."""
 
     def __init__(self, path: Path) -> None:
@@ -77,15 +95,8 @@ class StreamPeer:
     def _length(self) -> int:
         return int.from_bytes(self._received[:4], "big")
 
-    def receive_until(self, last: bytes) -> list[bytes]:
-        """All frames in front of `last`."""
-        return list(iter(self.receive, last))
 
-    def close(self) -> None:
-        self.sock.close()
-
-
-class DatagramPeer:
+class DatagramPeer(Peer):
     """A program on a dgram port."""
 
     def __init__(self, path: Path, port: Path) -> None:
@@ -103,15 +114,8 @@ class DatagramPeer:
         """The next frame."""
         return self.sock.recv(1 << 20)
 
-    def receive_until(self, last: bytes) -> list[bytes]:
-        """All frames in front of `last`."""
-        return list(iter(self.receive, last))
 
-    def close(self) -> None:
-        self.sock.close()
-
-
-class PacketPeer:
+class PacketPeer(Peer):
     """A raw socket on an interface of a namespace: whatever a container might send."""
 
     def __init__(self, network: int, interface: str, kind: int = ETH_P_ALL) -> None:
@@ -139,10 +143,6 @@ class PacketPeer:
         """The next frame."""
         return self.sock.recv(1 << 17)
 
-    def receive_until(self, last: bytes) -> list[bytes]:
-        """All frames in front of `last`."""
-        return list(iter(self.receive, last))
-
     def waiting(self) -> list[bytes]:
         """What has come up to now."""
         frames = []
@@ -154,6 +154,3 @@ class PacketPeer:
             return frames
         finally:
             self.sock.settimeout(WAIT_SECONDS)
-
-    def close(self) -> None:
-        self.sock.close()

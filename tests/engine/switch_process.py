@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+from tests.engine.asked_switch import AskedSwitch
 from tests.engine.networks import configure
 from tests.engine.stations import (
     WAIT_SECONDS,
@@ -40,7 +41,6 @@ from linkspan.engine.user.configuration import (
 )
 from linkspan.engine.user.devices import open_packet_socket, open_tap, open_unix_socket
 from linkspan.engine.user.memory import make_memory
-from linkspan.model.snapshot import BridgeSnapshot, Counters
 from linkspan.sandbox.namespaces import inside
 
 BRIDGE_MAC = "02:00:00:00:00:99"
@@ -56,7 +56,7 @@ def _is_readable(sock: socket.socket) -> bool:
 
 
 @dataclass
-class Switch:
+class Switch(AskedSwitch):
     """A switch process whose ports the test made. Use it in a `with` block."""
 
     folder: Path
@@ -172,12 +172,6 @@ class Switch:
         """One request on a connection of its own."""
         with Client(self.path("control"), timeout=WAIT_SECONDS) as client:
             return client.call(op, **fields)
-
-    def snapshot(self) -> BridgeSnapshot:
-        return msgspec.convert(self.call("snapshot")["bridge"], BridgeSnapshot)
-
-    def counters(self, port: str) -> Counters:
-        return msgspec.convert(self.call("counters")["ports"][port], Counters)
 
     def where(self, mac: bytes) -> str | None:
         """The port behind which an address is known to live."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +12,6 @@ from tests.engine_kernel.bridge_in_kernel import (
     KernelLab,
     a_bridge,
     a_port,
-    kernel_lab,
     mac_of,
 )
 from tests.machine import wait_until
@@ -35,12 +33,6 @@ from linkspan.sandbox.namespaces import inside
 pytestmark = needs_root
 BR0, WEB, DB = BridgeKey("br0"), PortKey("web", "eth0"), PortKey("db", "eth0")
 STATION = "02:00:00:00:00:99"
-
-
-@pytest.fixture
-def lab() -> Iterator[KernelLab]:
-    with kernel_lab() as made:
-        yield made
 
 
 def test_bridge_keeps_its_mac_and_its_mtu_whatever_its_ports_have(lab: KernelLab) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from tests.engine.networks import needs_root
 from tests.engine_kernel.bridge_in_kernel import (
@@ -11,7 +9,6 @@ from tests.engine_kernel.bridge_in_kernel import (
     KernelLab,
     a_bridge,
     a_port,
-    kernel_lab,
     mac_of,
 )
 
@@ -21,12 +18,6 @@ from linkspan.model.state import BridgeKey, PortKey, State
 pytestmark = needs_root
 BR0, WEB = BridgeKey("br0"), PortKey("web", "eth0")
 NAMES = {("web", "eth0"): "web.eth0"}
-
-
-@pytest.fixture
-def lab() -> Iterator[KernelLab]:
-    with kernel_lab() as made:
-        yield made
 
 
 def begun() -> State:

@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from tests.lab.actions import actions
 from tests.machine import Machine, wait_until
 
 LAB = """
@@ -30,12 +31,6 @@ def written(command: str = HELLO, greeting: str = "hello", mounts: str = "") -> 
     return LAB.format(command=command, greeting=greeting, mounts=mounts)
 
 
-def changes(machine: Machine, text: str) -> list[str]:
-    """What `up` with a file says it did."""
-    lines = machine.linkspan("up", machine.file(text)).stdout.splitlines()
-    return [line.partition("  (")[0] for line in lines if line[:2] in ("+ ", "- ", "~ ")]
-
-
 def in_node(machine: Machine, *command: str, node: str = "web", status: int = 0) -> str:
     return machine.linkspan("exec", f"office/{node}", "--", *command, status=status).stdout
 
@@ -46,20 +41,20 @@ def logged(machine: Machine) -> Sequence[str]:
 
 def test_a_command_writes_to_its_log_and_is_changed_by_itself(any_machine: Machine) -> None:
     machine = any_machine
-    assert changes(machine, written()) == []
+    assert actions(machine, "up", written()) == []
     wait_until(lambda: logged(machine) == ["hello from web"])
     assert in_node(machine, "sh", "-c", "echo $GREETING $NUMBER") == "hello 7\n"
     assert in_node(machine, "sh", "-c", "echo $GREETING", node="other") == "\n"
-    assert changes(machine, written(greeting="bye")) == [
+    assert actions(machine, "up", written(greeting="bye")) == [
         "~ change the command of web: GREETING=bye instead of GREETING=hello"
     ]
     wait_until(lambda: logged(machine) == ["hello from web", "bye from web"])
-    assert changes(machine, written(greeting="bye")) == []
-    assert changes(machine, written("[sleep, 999]", "bye")) == [
+    assert actions(machine, "up", written(greeting="bye")) == []
+    assert actions(machine, "up", written("[sleep, 999]", "bye")) == [
         "~ change the command of web: sleep 999 instead of sh -c 'echo $GREETING from"
         " $LINKSPAN_NODE; exec sleep 1000'"
     ]
-    assert changes(machine, written("[]")) == ["- end sleep 999 in web"]
+    assert actions(machine, "up", written("[]")) == ["- end sleep 999 in web"]
     refused = machine.linkspan("logs", "office/web", status=2)
     assert "web of office has no command" in refused.stderr
     assert in_node(machine, "ps", "-e", "-o", "comm=").split() == ["lab:office", "ps"]
@@ -68,11 +63,11 @@ def test_a_command_writes_to_its_log_and_is_changed_by_itself(any_machine: Machi
 
 def test_a_command_that_ends_is_started_again_without_what_it_left(machine: Machine) -> None:
     script = '[sh, -c, "sleep 1000 & echo begun; exit 3"]'
-    changes(machine, written(script))
+    actions(machine, "up", written(script))
     wait_until(lambda: len(logged(machine)) > 2)
     shown = machine.linkspan("show", "office").stdout
     assert "exited 3" in shown
-    changes(machine, written("[sleep, 999]"))
+    actions(machine, "up", written("[sleep, 999]"))
     wait_until(lambda: in_node(machine, "ps", "-e", "-o", "args=").count("sleep") == 1)
     machine.linkspan("down", "office")
 
@@ -85,29 +80,29 @@ def test_mounts_come_and_go_while_the_node_runs(any_machine: Machine) -> None:
         (folder / "name").write_text(name)
         folder.chmod(0o777)
     one, two = (f"{machine.folder}/{name}:/mnt" for name in ("one", "two"))
-    assert changes(machine, written()) == []
+    assert actions(machine, "up", written()) == []
     pid = in_node(machine, "pgrep", "-x", "sleep")
-    assert changes(machine, written(mounts=f'"{one}:ro"')) == [
+    assert actions(machine, "up", written(mounts=f'"{one}:ro"')) == [
         f"+ mount {machine.folder}/one over /mnt in web, read-only"
     ]
     assert in_node(machine, "cat", "/mnt/name") == "one"
     in_node(machine, "touch", "/mnt/x", status=1)
-    assert changes(machine, written(mounts=f'"{one}"')) == [
+    assert actions(machine, "up", written(mounts=f'"{one}"')) == [
         "~ change /mnt in web: read-only off instead of on"
     ]
     in_node(machine, "touch", "/mnt/x")
     assert (machine.folder / "one/x").exists()
-    assert changes(machine, written(mounts=f'"{two}"')) == [
+    assert actions(machine, "up", written(mounts=f'"{two}"')) == [
         f"~ change /mnt in web: source {machine.folder}/two instead of {machine.folder}/one"
     ]
     assert in_node(machine, "cat", "/mnt/name") == "two"
     in_node(machine, sys.executable, "-c", UNMOUNT)
-    assert changes(machine, written(mounts=f'"{two}"')) == [
+    assert actions(machine, "up", written(mounts=f'"{two}"')) == [
         f"+ mount {machine.folder}/two over /mnt in web"
     ]
-    assert changes(machine, written(mounts=f'"{two}"')) == []
+    assert actions(machine, "up", written(mounts=f'"{two}"')) == []
     assert "name" not in in_node(machine, "ls", "/mnt", node="other")
-    assert changes(machine, written()) == ["- unmount /mnt in web"]
+    assert actions(machine, "up", written()) == ["- unmount /mnt in web"]
     assert "name" not in in_node(machine, "ls", "/mnt")
     assert in_node(machine, "pgrep", "-x", "sleep") == pid, "the command went on"
     machine.linkspan("down", "office")
@@ -124,7 +119,7 @@ def test_what_is_not_there_is_told_before_anything_is_touched(machine: Machine) 
 
 
 def test_a_command_ends_with_a_lab_that_is_killed(machine: Machine) -> None:
-    changes(machine, written("[sleep, 987654]"))
+    actions(machine, "up", written("[sleep, 987654]"))
     wait_until(lambda: _sleepers() == 1)
     os.kill(machine.process("linkspan.sandbox.init"), signal.SIGKILL)
     wait_until(lambda: _sleepers() == 0)

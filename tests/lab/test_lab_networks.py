@@ -8,6 +8,7 @@ import subprocess
 
 import pytest
 from tests.examples.networks import ENGINES, ask, serving
+from tests.lab.actions import actions
 from tests.machine import Machine, linkspan_command
 
 LAB = """
@@ -52,11 +53,6 @@ def engine(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-def plan(machine: Machine, text: str) -> list[str]:
-    lines = machine.linkspan("plan", machine.file(text)).stdout.splitlines()
-    return [line.partition("  (")[0] for line in lines if line[:2] in ("+ ", "- ", "~ ")]
-
-
 def test_a_published_port_leads_elsewhere_at_once(machine: Machine, engine: str) -> None:
     def text(publish: str) -> str:
         return LAB.format(engine=engine, publish=publish)
@@ -83,7 +79,7 @@ def test_a_published_port_leads_elsewhere_at_once(machine: Machine, engine: str)
         places = [f"tcp/10.8.0.1/{port}" for port in (8000, 8001, 9000)]
         assert ask(machine, "office/outside", *places) == ["a 10.8.0.2", "a 10.8.0.2", "no"]
         other = text("53:b:53/udp, 8000-8001:b:8000-8001")
-        (step,) = plan(machine, other)
+        (step,) = actions(machine, "plan", other)
         assert step.startswith("~ change rules of host: add udp 0.0.0.0:53 to 10.9.0.2:53;")
         machine.linkspan("up", machine.file(other))
         assert again() == "b 10.8.0.2", "the old connection was forgotten"
@@ -112,11 +108,11 @@ def test_rules_that_others_change_are_written_anew(machine: Machine, damage: lis
     listing = ["exec", "office/host", "--", "nft", "list", "ruleset"]
     before = machine.linkspan(*listing).stdout
     machine.linkspan("exec", "office/host", "--", "nft", *damage)
-    (step,) = plan(machine, text)
+    (step,) = actions(machine, "plan", text)
     assert step[0] in "+~"
     machine.linkspan("up", machine.file(text))
     assert machine.linkspan(*listing).stdout == before
-    assert plan(machine, text) == []
+    assert actions(machine, "plan", text) == []
     machine.linkspan("down", "office")
 
 
@@ -195,7 +191,7 @@ def test_a_machine_that_becomes_a_router_keeps_the_way_out_that_it_was_told_of(
         return machine.run(["cat", *files], status=0).stdout.split()
 
     file = machine.file(MACHINE)
-    steps = plan(machine, MACHINE)
+    steps = actions(machine, "plan", MACHINE)
     step = "set net/ipv6/conf/up0/accept_ra of host to 2"
     (listens,) = [place for place, each in enumerate(steps) if step in each]
     (routes,) = [place for place, each in enumerate(steps) if "all/forwarding" in each]

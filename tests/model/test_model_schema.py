@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
+from tests.model.plain_values import plain
 
 from linkspan.errors import Mistake
 from linkspan.model.load import loads
-from linkspan.model.position import YamlMapping, YamlScalar, YamlSequence, YamlValue
 from linkspan.model.schema import SECTIONS, json_schema, main, reference, schema_text
 from linkspan.model.yaml_reader import read
 
@@ -18,16 +17,6 @@ ROOT = Path(__file__).parents[2]
 EXAMPLES = sorted((ROOT / "examples").glob("*.yaml"))
 MISTAKES = Path(__file__).parent / "mistakes"
 VALIDATOR = Draft202012Validator(json_schema())
-
-
-def plain(value: YamlValue) -> Any:
-    match value:
-        case YamlScalar():
-            return value.value
-        case YamlSequence():
-            return [plain(item) for item in value.items]
-        case YamlMapping():
-            return {key: plain(item) for key, item in value.values.items()}
 
 
 def test_the_stored_documents_are_those_of_the_types(tmp_path: Path) -> None:

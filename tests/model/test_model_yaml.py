@@ -9,9 +9,10 @@ from unittest.mock import patch
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.model.plain_values import plain
 
 from linkspan.errors import Mistake, Place
-from linkspan.model.position import Path, YamlMapping, YamlScalar, YamlSequence, YamlValue, locate
+from linkspan.model.position import Path, locate
 from linkspan.model.yaml_events import masked
 from linkspan.model.yaml_reader import read
 from linkspan.model.yaml_text import resolve, shorten
@@ -78,16 +79,6 @@ def test_a_plain_scalar_means_what_yaml_1_2_says(text: str, value: object) -> No
 def test_a_path_has_a_place(path: Path, at_key: bool, line: int, column: int) -> None:
     root = read(TEXT, "lab.yaml").root
     assert locate(root, path, "lab.yaml", at_key=at_key) == Place("lab.yaml", line, column)
-
-
-def plain(value: YamlValue) -> object:
-    match value:
-        case YamlScalar():
-            return value.value
-        case YamlSequence():
-            return [plain(item) for item in value.items]
-        case YamlMapping():
-            return {key: plain(item) for key, item in value.values.items()}
 
 
 def test_colons_need_no_quotes_between_brackets() -> None:
