@@ -194,6 +194,16 @@ def test_wrong_requests_end_with_2(
     assert "Traceback" not in errors
 
 
+def test_the_list_of_commands_says_in_whole_sentences_what_each_does(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for arguments in ([], ["export"], ["import"]):
+        _, output, _ = run([*arguments, "--help"], capsys)
+        listed = output.partition("Commands:\n")[2].splitlines()
+        assert listed
+        assert [line for line in listed if not line.endswith(".") or line.endswith("...")] == []
+
+
 def test_version_and_help_end_with_0(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["--version"], capsys) == (0, f"linkspan {__version__}\n", "")
     for arguments in (["--help"], ["-h"], ["up", "--help"], ["exec", "-h"]):

@@ -44,7 +44,7 @@ def test_status_streams_and_folder_are_passed_through(lab: Machine, tmp_path: Pa
 
 def test_a_command_that_cannot_run_ends_as_in_a_shell(lab: Machine) -> None:
     missing = lab.linkspan("exec", "demo/web", "--", "no-such-command", status=127)
-    assert missing.stderr == "linkspan: no-such-command: command not found\n"
+    assert missing.stderr.startswith("linkspan: no-such-command: command not found\n  next: ")
     forbidden = lab.linkspan("exec", "demo/web", "--", "/etc/hosts-not-executable/x", status=None)
     assert forbidden.returncode == 127
     folder = lab.linkspan("exec", "demo/web", "--", "/etc", status=126)

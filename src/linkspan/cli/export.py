@@ -10,7 +10,7 @@ def export() -> None:
     """Write what a lab has as a file of another tool."""
 
 
-@export.command(name="wg-quick")
+@export.command(name="wg-quick", short_help="A WireGuard interface for wg-quick.")
 @click.argument("interface", metavar="[LAB/]NODE:NAME")
 def wg_quick(interface: str) -> None:
     """A WireGuard interface for wg-quick. The private key is not shown, but its file named."""
@@ -22,7 +22,7 @@ def wg_quick(interface: str) -> None:
     click.echo(exports.wg_quick(place, node, name or "wg0"), nl=False)
 
 
-@export.command(name="libvirt")
+@export.command(name="libvirt", short_help="A bridge as a network for `virsh net-define`.")
 @click.argument("bridge", metavar="[LAB/]BRIDGE")
 def libvirt(bridge: str) -> None:
     """A bridge as a network for `virsh net-define`: one of scope host as it is, with libvirt's
@@ -31,4 +31,4 @@ def libvirt(bridge: str) -> None:
     from linkspan.lab.find import find_running
 
     lab, _, name = bridge.rpartition("/")
-    click.echo(exports.libvirt(find_running(lab or None), name), nl=False)
+    click.echo(exports.libvirt(find_running(lab or None, name), name), nl=False)

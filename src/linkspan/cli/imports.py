@@ -23,7 +23,7 @@ def import_() -> None:
     """Write what other tools made as a file of linkspan's."""
 
 
-@import_.command(name="host")
+@import_.command(name="host", short_help="Write the bridges of this machine.")
 @_OUTPUT
 def import_host(output: Path | None) -> None:
     """Write the bridges of this machine, and the namespaces on them, as a file; comments say what
@@ -34,8 +34,8 @@ def import_host(output: Path | None) -> None:
     _give(write(observe_host(), str(output or "-")), output)
 
 
-@import_.command(name="libvirt")
-@click.argument("file", type=click.Path(path_type=Path))
+@import_.command(name="libvirt", short_help="Write a network of libvirt's.")
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @_OUTPUT
 def import_libvirt(file: Path, output: Path | None) -> None:
     """Write a network of libvirt's, as `virsh net-dumpxml` prints it into FILE (`-` is standard

@@ -16,7 +16,7 @@ _INTERRUPTED: Final = 130
 """The exit status of a command that Ctrl-C ends (128 and the signal's number)."""
 
 
-@click.command()
+@click.command(short_help="Print what a command wrote, or a guest said.")
 @click.argument("node", metavar="NODE|LAB/NODE")
 @click.option("-f", "--follow", is_flag=True, help="Go on until the lab ends, or Ctrl-C.")
 @click.option(

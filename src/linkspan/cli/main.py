@@ -33,8 +33,8 @@ def cli() -> None:
     """Virtual networks from one file, on a switch that can say why a frame does not arrive."""
 
 
-@cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@cli.command(short_help="Make what there is what a file says.")
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--watch", is_flag=True, help="Stay, and repair what other hands change.")
 @CONFIRM_WITHIN
 @CHECK
@@ -71,7 +71,7 @@ def _print_notices(notices: Sequence[str]) -> None:
 
 
 @cli.command()
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=click.Path(path_type=Path, readable=False))
 @click.option("--check", is_flag=True, help="Exit with 1 when something would change.")
 @JSON
 def plan(file: Path, check: bool, as_json: bool) -> None:
@@ -114,7 +114,11 @@ def _lab_name(text: str) -> str:
     return text
 
 
-@cli.command(name="exec", context_settings={"allow_interspersed_args": False})
+@cli.command(
+    name="exec",
+    short_help="Run a command inside a node, or a shell.",
+    context_settings={"allow_interspersed_args": False},
+)
 @click.argument("node", metavar="NODE|LAB/NODE")
 @click.argument("command", nargs=-1, type=click.UNPROCESSED)
 def execute(node: str, command: Sequence[str]) -> None:
@@ -127,7 +131,7 @@ def execute(node: str, command: Sequence[str]) -> None:
     sys.exit(execute_in_node(place, name, command[command[:1] == ("--",) :]))
 
 
-@cli.command()
+@cli.command(short_help="Sit at the console of a virtual machine.")
 @click.argument("node", metavar="VM|LAB/VM")
 def console(node: str) -> None:
     """Connect this terminal with the console of a virtual machine; Ctrl-] leaves."""
@@ -137,7 +141,7 @@ def console(node: str) -> None:
     connect(*find_node(node))
 
 
-@cli.command()
+@cli.command(short_help="Print the JSON Schema of the file, for editors.")
 def schema() -> None:
     """Print the JSON Schema of the file, for editors to complete and check it with."""
     from linkspan.model.schema import json_schema

@@ -11,7 +11,7 @@ from linkspan.cli.common import JSON, LAB, print_json
 from linkspan.cli.logs import logs
 
 
-@click.command()
+@click.command(short_help="Show a lab, or this machine as it is.")
 @LAB
 @JSON
 def show(lab: str | None, as_json: bool) -> None:
@@ -75,7 +75,7 @@ def _speaks_utf8() -> bool:
     return (sys.stdout.encoding or "").lower().replace("-", "") == "utf8"
 
 
-@click.command()
+@click.command(short_help="List the ports of a lab, their options and counters.")
 @LAB
 @JSON
 def ports(lab: str | None, as_json: bool) -> None:
@@ -121,7 +121,7 @@ def leases(lab: str | None, as_json: bool) -> None:
         click.echo(leases_table(found, time.time()))
 
 
-@click.command()
+@click.command(short_help="Probe who can reach whom, all pairs.")
 @LAB
 @click.option(
     "--timeout",

@@ -9,7 +9,7 @@ import click
 from linkspan.cli.common import CHECK, CONFIRM_WITHIN, JSON, LAB, check_address, print_json
 
 
-@click.command()
+@click.command(short_help="Put a network card on a bridge, or take it off.")
 @click.argument("bridge")
 @click.argument("nic", required=False)
 @click.option("--lab", help="The lab that the bridge belongs to, or is to belong to.")
@@ -73,7 +73,7 @@ def confirm(lab: str | None, as_json: bool) -> None:
         click.echo(f"{place.name}: confirmed ({journal.command})")
 
 
-@click.command()
+@click.command(short_help="Go back to what was before a change.")
 @LAB
 @JSON
 def recover(lab: str | None, as_json: bool) -> None:

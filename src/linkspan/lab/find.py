@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 import msgspec
 
 from linkspan.errors import Fault, Mistake
+from linkspan.model.flaw import names_of, resembling
 from linkspan.model.topology import HOST, Topology
 from linkspan.sandbox import state
 
@@ -40,8 +43,9 @@ def places() -> list[Place]:
     return [Place(name) for name in state.labs()]
 
 
-def find_lab(name: str | None) -> Place:
-    """The lab of that name, or the only one when no name is given.
+def find_lab(name: str | None, part: str = "") -> Place:
+    """The lab of that name, or the only one when no name is given. `part` is what is looked for in
+    it, and written behind its name and a slash.
 
     Raises Mistake when there is none, or when it is not clear which.
     """
@@ -52,27 +56,56 @@ def find_lab(name: str | None) -> Place:
         raise Mistake(
             Fault(
                 f"there is no lab named {name!r}",
-                found=f"the labs {', '.join(known)}" if known else "no lab at all",
-                next_step="linkspan up FILE makes one",
+                found=_names(known) if known else "no lab at all",
+                next_step=_instead(name, known),
             )
         )
     if len(known) == 1:
         return Place(known[0])
     if not known:
-        raise Mistake(Fault("there is no lab", next_step="linkspan up FILE makes one"))
+        raise Mistake(Fault("there is no lab", next_step=_of_others(None) or _MAKE))
     raise Mistake(
         Fault(
             "it is not clear which lab is meant",
-            expected="its name",
+            expected=f"LAB/{part}" if part else "its name",
             found=f"{len(known)} labs: {', '.join(known)}",
-            next_step=f"name one of them, such as {known[0]}",
+            next_step=f"write for instance {known[0]}/{part}"
+            if part
+            else f"name one of them, such as {known[0]}",
         )
     )
 
 
-def find_running(name: str | None) -> Place:
+_MAKE: Final = "linkspan up FILE makes one"
+
+
+def _names(known: Sequence[str]) -> str:
+    return f"the lab {known[0]}" if len(known) == 1 else f"the labs {', '.join(known)}"
+
+
+def _instead(name: str, known: Sequence[str]) -> str:
+    """What somebody is to do who named a lab that is not there."""
+    lab, slash, _ = name.partition("/")
+    if slash and lab in known:
+        return f"name the lab alone: {lab}"
+    if name.endswith((".yaml", ".yml")):
+        return "write the lab's name, which the file has under `name`"
+    near = resembling(name, known)
+    return (f"write {near}" if near else "") or _of_others(name) or _MAKE
+
+
+def _of_others(name: str | None) -> str:
+    """Which user has such a lab, where that is another one."""
+    for lab, owner in state.labs_of_others():
+        if name in (lab, None):
+            how = "sudo linkspan" if owner == "root" else f"sudo -u {owner} linkspan"
+            return f"{owner} has a lab named {lab}: {how} …"
+    return ""
+
+
+def find_running(name: str | None, part: str = "") -> Place:
     """As `find_lab`, and the lab must be alive. Raises Mistake."""
-    place = find_lab(name)
+    place = find_lab(name, part)
     if not place.is_alive:
         raise Mistake(
             Fault(
@@ -87,15 +120,16 @@ def find_running(name: str | None) -> Place:
 def find_node(text: str) -> tuple[Place, str]:
     """The lab and the node that `NODE` or `LAB/NODE` means. Raises Mistake."""
     lab, _, node = text.rpartition("/")
-    place = find_running(lab or None)
+    place = find_running(lab or None, node)
     topology = place.topology()
     nodes = [HOST, *(name for name in topology.nodes if name != HOST)] if topology else [HOST]
     if node not in nodes:
+        near = resembling(node, nodes)
         raise Mistake(
             Fault(
                 f"the lab {place.name} has no node named {node!r}",
-                expected=f"one of {', '.join(nodes)}",
-                next_step=f"linkspan show {place.name} lists them",
+                expected=names_of("a node of it", nodes),
+                next_step=f"write {near}" if near else f"linkspan show {place.name} lists them",
             )
         )
     return place, node

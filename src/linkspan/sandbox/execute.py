@@ -108,7 +108,12 @@ def _become(
         os.execvpe(command[0], list(command), dict(environment))
     except FileNotFoundError:
         status = 127
-        print(f"linkspan: {command[0]}: command not found", file=sys.stderr, flush=True)
+        print(
+            f"linkspan: {command[0]}: command not found\n"
+            "  next: install it on this machine, whose programs all nodes have, or write its path",
+            file=sys.stderr,
+            flush=True,
+        )
     except OSError as error:
         print(f"linkspan: {command[0]}: {error.strerror}", file=sys.stderr, flush=True)
     finally:

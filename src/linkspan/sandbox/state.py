@@ -12,8 +12,10 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import pwd
 import shutil
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
@@ -29,10 +31,13 @@ NODE_FILES: Final = "nodes"
 """By its name, what each node has as /etc/resolv.conf; only processes inside the lab see them."""
 
 
+_OF_ROOT: Final = Path("/run/linkspan")
+
+
 def root() -> Path:
     """The folder of all labs of this user. Raises Missing when no safe one can be had."""
     if os.geteuid() == 0:
-        return Path("/run/linkspan")
+        return _OF_ROOT
     runtime = Path(os.environ.get("XDG_RUNTIME_DIR", ""))
     if runtime.is_absolute() and os.access(runtime, os.W_OK):
         return runtime / "linkspan"
@@ -67,6 +72,22 @@ def labs() -> list[str]:
         return sorted(entry.name for entry in root().iterdir() if entry.is_dir())
     except OSError:
         return []
+
+
+def labs_of_others() -> Iterator[tuple[str, str]]:
+    """Labs of other users and the users' names, as far as we may look."""
+    roots = [_OF_ROOT, *Path("/run/user").glob("*/linkspan")]
+    for other in (each for each in roots if each != root()):
+        with contextlib.suppress(OSError):
+            for entry in sorted(other.iterdir()):
+                yield entry.name, _user(entry.stat().st_uid)
+
+
+def _user(number: int) -> str:
+    try:
+        return pwd.getpwuid(number).pw_name
+    except KeyError:
+        return f"#{number}"  # as sudo(8) takes it
 
 
 def is_alive(place: Path) -> bool:
