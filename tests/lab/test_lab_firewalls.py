@@ -1,6 +1,7 @@
 """Firewalls of others: what they would drop is named beforehand, and Docker's lets bridges pass.
 
-Rules are written by iptables of both kinds and by nft, as Docker, ufw and firewalld write them.
+Rules are written by iptables of both kinds and by nft, as Docker and ufw write them; these programs
+themselves are in tests/interop.
 """
 
 from __future__ import annotations
@@ -153,22 +154,6 @@ UFW = """
 {iptables} -A ufw-before-forward -p icmp --icmp-type 8 -j ACCEPT
 {iptables} -A ufw-before-forward -j ufw-user-forward
 """
-FIREWALLD = """
-table inet firewalld {
-  chain filter_FORWARD {
-    type filter hook forward priority filter + 10; policy accept;
-    ct state { established, related } accept
-    ct status dnat accept
-    iifname "lo" accept
-    ct state invalid drop
-    jump filter_FORWARD_ZONES
-    reject with icmpx admin-prohibited
-  }
-  chain filter_FORWARD_ZONES { %s goto filter_FWD_public\n}
-  chain filter_FWD_public { meta l4proto { icmp, ipv6-icmp } accept\n}
-  chain filter_FWD_trusted { accept\n}
-}
-"""
 
 
 @pytest.mark.parametrize("program", ["iptables-nft", "iptables-legacy"])
@@ -180,18 +165,6 @@ def test_ufw_is_named_with_its_own_command(guarded: Machine, program: str) -> No
     assert "(ufw)" in refused
     assert "next: ufw route allow in on br0; ufw route allow out on br0" in refused
     script(guarded, "{iptables} -A ufw-user-forward -i br0 -j ACCEPT", program)
-    guarded.linkspan("plan", guarded.file(LAB))
-
-
-def test_firewalld_is_named_with_its_rule(guarded: Machine) -> None:
-    guarded.run(["nft", "-f", "-"], status=0, input=FIREWALLD % "")
-    refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
-    found = "chain filter_FORWARD of table inet firewalld (firewalld), hook forward, policy accept"
-    assert f"found: {found}, by rule " in refused
-    assert "next: firewall-cmd --permanent --zone=trusted --add-interface=br0; fire" in refused
-    guarded.run(["nft", "flush", "ruleset"], status=0)
-    trusted = 'iifname "br0" goto filter_FWD_trusted;'
-    guarded.run(["nft", "-f", "-"], status=0, input=FIREWALLD % trusted)
     guarded.linkspan("plan", guarded.file(LAB))
 
 
@@ -247,29 +220,23 @@ def reaches(machine: Machine) -> bool:
     return machine.linkspan(*ping, status=None).returncode == 0
 
 
-@pytest.mark.parametrize("hook", ["prerouting", "forward", "postrouting"])
-def test_a_chain_of_the_family_bridge_is_named(guarded: Machine, hook: str) -> None:
+def test_a_chain_of_the_family_bridge_is_named(guarded: Machine) -> None:
     file = guarded.file(SWITCHED)
     guarded.linkspan("up", file)
-    assert reaches(guarded)
-    gate = (
-        f"table bridge f {{ chain gate {{ type filter hook {hook} priority 0; policy drop; }}\n}}"
-    )
-    guarded.run(["nft", "-f", "-"], status=0, input=gate)
-    assert not reaches(guarded)
-    refused = guarded.linkspan("plan", file, status=2).stderr
-    assert "bridge br0: a firewall of this machine drops what it forwards" in refused
-    found = f"chain gate of table bridge f (nftables), hook {hook}, policy drop: what "
-    assert f"found: {found}" in refused
-    direction = "o" if hook == "postrouting" else "i"
-    assert f'next: nft insert rule bridge f gate meta {direction}brname "br0" accept' in refused
-    guarded.run(["nft", "add rule bridge f gate ether type arp accept"], status=0)
-    refused = guarded.linkspan("plan", file, status=2).stderr
-    assert "(IPv4)" in refused
-    assert "(ARP)" not in refused
-    guarded.run(["nft", "add rule bridge f gate ether type ip accept"], status=0)
-    guarded.linkspan("plan", "--check", file)
-    assert reaches(guarded)
+    gate = "table bridge f { chain gate { type filter hook %s priority 0; policy drop; }\n}"
+    for hook, direction in (("prerouting", "i"), ("forward", "i"), ("postrouting", "o")):
+        guarded.run(["nft", "-f", "-"], status=0, input=gate % hook)
+        assert not reaches(guarded)
+        refused = guarded.linkspan("plan", file, status=2).stderr
+        assert "bridge br0: a firewall of this machine drops what it forwards" in refused
+        found = f"chain gate of table bridge f (nftables), hook {hook}, policy drop: what "
+        assert f"found: {found}" in refused
+        step = f'nft insert rule bridge f gate meta {direction}brname "br0" accept'
+        assert f"next: {step}" in refused
+        guarded.run(["nft", "add rule bridge f gate ether type { arp, ip } accept"], status=0)
+        guarded.linkspan("plan", "--check", file)
+        assert reaches(guarded)
+        guarded.run(["nft", "flush", "ruleset"], status=0)
     guarded.linkspan("down", "office")
 
 
@@ -298,3 +265,25 @@ def test_bridged_packets_pass_the_rules_for_what_is_forwarded(guarded: Machine) 
     guarded.linkspan("plan", "--check", file)
     assert reaches(guarded)
     guarded.linkspan("down", "office")
+
+
+@pytest.mark.parametrize("family", ["netdev", "inet"])
+def test_a_chain_at_an_uplink_is_named(guarded: Machine, family: str) -> None:
+    for name in ("eth0", "eth1"):
+        guarded.run(["ip", "link", "add", name, "type", "veth", "peer", "name", f"p{name}"], 0)
+    text = SWITCHED.replace("engine: kernel", "engine: kernel, uplink: eth0")
+    gate = "table %s f { chain gate { type filter hook ingress device %s priority 0;%s\n}\n}"
+    guarded.run(["nft", "-f", "-"], 0, input=gate % (family, "eth1", "policy drop;"))
+    guarded.linkspan("plan", guarded.file(text))
+    guarded.run(["nft", "flush", "ruleset"], status=0)
+    guarded.run(["nft", "-f", "-"], 0, input=gate % (family, "eth0", "policy drop;"))
+    refused = guarded.linkspan("plan", guarded.file(text), status=2).stderr
+    found = (
+        f"chain gate of table {family} f (nftables), hook ingress, policy drop: what comes in by"
+    )
+    assert f"found: {found} ports of br0 (ARP) by eth0" in refused
+    (step,) = [line for line in refused.splitlines() if line.startswith("  next: ")]
+    guarded.run(["sh", "-c", step.removeprefix("  next: ")], status=0)
+    guarded.linkspan("plan", guarded.file(text))
+    for name in ("eth0", "eth1"):
+        guarded.run(["ip", "link", "del", name], status=0)

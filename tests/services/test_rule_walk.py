@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from linkspan.services.nft_rules import Table, tables
-from linkspan.services.rule_walk import ARP, Packet, Verdict, Way, all_of, any_of, walk
+from linkspan.services.packets import ARP, Packet, Way
+from linkspan.services.rule_walk import Verdict, all_of, any_of, walk
 
 NETWORK = (ip_network("10.0.0.0/24"),)
 OUT = Packet(Way.OUT, "br0", 4, "out", "eth0", NETWORK)

@@ -81,6 +81,12 @@ FRAMES: Final = Owner(
 )
 """A chain of the family bridge."""
 
+DEVICE: Final = Owner(
+    "nftables",
+    ('nft insert rule {family} {table} {chain} {direction}ifname "{device}" accept',),
+)
+"""A chain at an interface."""
+
 _IPTABLES_CHAINS: Final = ("FORWARD", "INPUT")
 _EBTABLES_TABLES: Final = ("filter", "nat")
 _OF_DOCKER: Final = frozenset({DOCKER_USER, "DOCKER-ISOLATION-STAGE-1", "DOCKER-FORWARD"})

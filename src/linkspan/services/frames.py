@@ -4,6 +4,8 @@ accept.
     prerouting ─▶ forward ─▶ postrouting     chains of the family bridge: from port to port
          └──▶ input      output ──┘          to the machine itself, and from it
 
+At an uplink stand chains of the families netdev and inet as well, before all those and behind them.
+
 Where the machine takes bridged packets through its firewall of layer 3 (br_netfilter), those from
 port to port also pass the chains of ip and ip6 for what is forwarded, coming in by the bridge and
 going out by it.
@@ -22,7 +24,7 @@ from linkspan.model.bridge_facts import Bridge, BridgeKey
 from linkspan.model.offers import fixed_addresses
 from linkspan.model.state import State
 from linkspan.model.topology import HOST, Topology
-from linkspan.services.rule_walk import ARP, Packet, Way
+from linkspan.services.packets import ARP, Packet, Way
 
 _WORDS: Final = {
     Way.INGRESS: "what comes in by ports of {}",
@@ -31,6 +33,7 @@ _WORDS: Final = {
     Way.DOWN: "what goes from the machine to ports of {}",
     Way.EGRESS: "what goes out by ports of {}",
 }
+_AT_UPLINKS: Final = (Way.INGRESS, Way.EGRESS)
 _KINDS: Final = {ARP: "ARP", 4: "IPv4", 6: "IPv6"}
 _CALLS: Final = {4: "iptables", 6: "ip6tables"}
 """Sysctls net.bridge.bridge-nf-call-…"""
@@ -45,6 +48,8 @@ class Switched:
     """IP versions of the addresses on its network; IPv4 where none is known."""
     has_address: bool
     """Whether the machine itself is on that network."""
+    uplink: str | None = None
+    """The network card that is a port of it."""
 
 
 def switched(topology: Topology, wanted: State) -> Iterator[Switched]:
@@ -62,6 +67,7 @@ def switched(topology: Topology, wanted: State) -> Iterator[Switched]:
                 tuple(sorted(versions.get(key.bridge, {4}))),
                 # An uplink's addresses move to its bridge.
                 has_address=bool(declared.address or declared.uplink),
+                uplink=declared.uplink.interface if declared.uplink else None,
             )
 
 
@@ -74,6 +80,8 @@ def frames(bridges: Iterable[Switched], proc: Path = Path("/proc")) -> Iterator[
             for kind in kinds:
                 words = f"{_WORDS[way].format(each.bridge)} ({_KINDS[kind]})"
                 yield Packet(way, each.bridge, kind, words)
+                if each.uplink and way in _AT_UPLINKS:
+                    yield Packet(way, each.bridge, kind, f"{words} by {each.uplink}", each.uplink)
         for version in each.versions:
             if _is_called(proc, _CALLS[version]):
                 words = f"{_WORDS[Way.BETWEEN].format(each.bridge)} (bridge-nf-call-*)"

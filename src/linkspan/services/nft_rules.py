@@ -17,12 +17,11 @@ from dataclasses import dataclass, field
 from ipaddress import ip_network
 from typing import Any, Final
 
+from linkspan.services.packets import ARP, Way
 from linkspan.services.rule_walk import (
-    ARP,
     Rule,
     Test,
     Verdict,
-    Way,
     address_in,
     bridge_is,
     destination_is,

@@ -16,12 +16,13 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from linkspan.engine.reading.firewall import may_be_asked, read_legacy_tables
+from linkspan.engine.reading.firewall import may_be_asked, read_devices, read_legacy_tables
 from linkspan.engine.reading.legacy import read_legacy
 from linkspan.errors import Fault, Missing
 from linkspan.model.rules import PassKey
 from linkspan.model.topology import HOST
 from linkspan.services.firewalls import (
+    DEVICE,
     DOCKER,
     DOCKER_USER,
     EBTABLES,
@@ -34,21 +35,18 @@ from linkspan.services.firewalls import (
 from linkspan.services.legacy_rules import BUILT_IN, legacy_chains
 from linkspan.services.nft_rules import Table, tables
 from linkspan.services.nftables import list_ruleset
+from linkspan.services.packets import ARP, Packet, Way
 from linkspan.services.passes import mark
-from linkspan.services.rule_walk import (
-    ARP,
-    Chains,
-    End,
-    Packet,
-    Rule,
-    Verdict,
-    Way,
-    interface_is,
-    walk,
-)
+from linkspan.services.rule_walk import Chains, End, Rule, Verdict, interface_is, walk
 from linkspan.services.ruleset import table_name
 
-_FAMILIES: Final = {"inet": (4, 6), "ip": (4,), "ip6": (6,), "bridge": (ARP, 4, 6)}
+_FAMILIES: Final = {
+    "inet": (ARP, 4, 6),
+    "ip": (4,),
+    "ip6": (6,),
+    "bridge": (ARP, 4, 6),
+    "netdev": (ARP, 4, 6),
+}
 """Families of tables, and which versions pass through them."""
 
 _HOOKS: Final = {"forward": (Way.OUT, Way.IN, Way.BRIDGED), "input": (Way.TO_NODE,)}
@@ -59,6 +57,7 @@ _FRAME_HOOKS: Final = {
     "output": (Way.DOWN,),
     "postrouting": (Way.EGRESS,),
 }
+_DEVICE_HOOKS: Final = {"ingress": (Way.INGRESS,), "egress": (Way.EGRESS,)}
 
 
 @dataclass(slots=True)
@@ -80,13 +79,16 @@ class _Base:
     policy: Verdict
     owner: Owner
     chains: Chains
+    devices: tuple[str, ...] = ()
+    """Where it stands at interfaces and not at all of them."""
 
     def drops(self, packets: Iterable[Packet]) -> list[list[tuple[Packet, End]]]:
         """Which of some packets end here, those of each bridge together."""
-        ways = _hooks(self.family)[self.hook]
+        ways = _hooks(self.family, self.devices)[self.hook]
         found: dict[str, list[tuple[Packet, End]]] = {}
         for packet in packets:
-            if packet.version in _FAMILIES[self.family] and packet.way in ways:
+            is_here = not self.devices or packet.other in self.devices
+            if is_here and packet.version in _FAMILIES[self.family] and packet.way in ways:
                 end = walk(self.chains, self.chain, self.policy, packet)
                 if end.verdict is Verdict.DROP:
                     found.setdefault(packet.bridge, []).append((packet, end))
@@ -123,26 +125,35 @@ def _bases(lab: str) -> Iterator[_Base]:
     listed = []
     with contextlib.suppress(Missing):  # who wants rules was told of it before
         listed = list_ruleset() if may_be_asked() else []
+    devices = read_devices() if listed else {}
     for found in tables(listed, mark(lab)):
         if found.family in _FAMILIES and found.name != table_name(lab):
-            yield from _bases_of(found)
+            yield from _bases_of(found, devices)
 
 
-def _bases_of(table: Table) -> Iterator[_Base]:
+def _bases_of(
+    table: Table, devices: Mapping[tuple[str, str, str], tuple[str, ...]]
+) -> Iterator[_Base]:
     for base in table.bases:
-        if base["hook"] in _hooks(table.family) and base["type"] == "filter":
+        name, hook = base["name"], base["hook"]
+        at = devices.get((table.family, table.name, name), ())
+        if base["type"] == "filter" and hook in _hooks(table.family, at):
             policy = Verdict.DROP if base.get("policy") == "drop" else Verdict.ACCEPT
-            owner = (
-                owner_of_frames(table.name, base["name"])
-                if table.family == "bridge"
-                else owner_of(table.name, base["name"], table.chains)
-            )
-            yield _Base(
-                table.family, table.name, base["name"], base["hook"], policy, owner, table.chains
-            )
+            owner = _owner(table, name, at)
+            yield _Base(table.family, table.name, name, hook, policy, owner, table.chains, at)
 
 
-def _hooks(family: str) -> Mapping[str, tuple[Way, ...]]:
+def _owner(table: Table, chain: str, devices: tuple[str, ...]) -> Owner:
+    if devices:
+        return DEVICE
+    if table.family == "bridge":
+        return owner_of_frames(table.name, chain)
+    return owner_of(table.name, chain, table.chains)
+
+
+def _hooks(family: str, devices: tuple[str, ...]) -> Mapping[str, tuple[Way, ...]]:
+    if devices:
+        return _DEVICE_HOOKS
     return _FRAME_HOOKS if family == "bridge" else _HOOKS
 
 
@@ -170,10 +181,9 @@ def _fault(base: _Base, dropped: Sequence[tuple[Packet, End]], place: str) -> Fa
         "chain": place,
         "iptables": "ip6tables" if base.family == "ip6" else "iptables",
     }
-    if base.family == "bridge":
-        is_out = packet.way in (Way.DOWN, Way.EGRESS)
-        names = ("in", "out") if base.owner is EBTABLES else ("i", "o")
-        fields["direction"] = names[is_out]
+    names = ("in", "out") if base.owner is EBTABLES else ("i", "o")
+    fields["direction"] = names[packet.way in (Way.DOWN, Way.EGRESS)]
+    fields["device"] = packet.other or ""
     where = f", by {end.rule}" if end.rule else ""
     where += f" of chain {end.chain}" if end.rule and end.chain != base.chain else ""
     policy = "drop" if base.policy is Verdict.DROP else "accept"

@@ -8,8 +8,8 @@ from ipaddress import ip_network
 from typing import Final
 
 from linkspan.model.rules import Network, Rules
-from linkspan.services.rule_walk import Network as Prefix
-from linkspan.services.rule_walk import Packet, Way
+from linkspan.services.packets import Network as Prefix
+from linkspan.services.packets import Packet, Way
 
 _DHCP: Final = {4: (67, "broadcast"), 6: (547, "multicast")}
 _DNS: Final = (53, "local")

@@ -15,12 +15,15 @@ import struct
 from pathlib import Path
 from typing import Final
 
-from linkspan.engine.reading.dump import Dumps, attributes, network, text
+from linkspan.engine.reading.dump import Dumps, attribute_list, attributes, network, text
 from linkspan.model.host_snapshot import BaseChain, NftTable
 
 NETLINK_NETFILTER: Final = 12
 GETTABLE, GETCHAIN = 10 << 8 | 1, 10 << 8 | 4
 _ALL_FAMILIES: Final = struct.pack("=BBH", 0, 0, 0)
+_CHAIN_HOOK, _HOOK_DEV, _HOOK_DEVS = 4, 3, 4
+"""NFTA_CHAIN_HOOK, NFTA_HOOK_DEV and NFTA_HOOK_DEVS."""
+
 NOT_THERE: Final = (errno.EINVAL, errno.EOPNOTSUPP, errno.EPROTONOSUPPORT)
 """How a kernel without nf_tables answers."""
 
@@ -69,6 +72,23 @@ def read_nft_tables() -> tuple[NftTable, ...]:
         NftTable(family=_family(family), name=name, chains=tuple(chains))
         for (family, name), chains in found.items()
     )
+
+
+def read_devices() -> dict[tuple[str, str, str], tuple[str, ...]]:
+    """The interfaces of base chains that stand at some, by family, table and chain, in the
+    namespace of the calling thread. Raises OSError.
+    """
+    found = {}
+    with Dumps(NETLINK_NETFILTER) as dumps:
+        for data in dumps.entries(GETCHAIN, _ALL_FAMILIES):
+            attrs = attributes(data, 4)
+            hook = attributes(attrs.get(_CHAIN_HOOK, b""))
+            names = [hook[_HOOK_DEV]] if _HOOK_DEV in hook else []
+            names += [name for _, name in attribute_list(hook.get(_HOOK_DEVS, b""))]
+            if names:
+                place = (_family(data[0]), text(attrs.get(1, b"")), text(attrs.get(3, b"")))
+                found[place] = tuple(dict.fromkeys(map(text, names)))
+    return found
 
 
 def _family(number: int) -> str:
