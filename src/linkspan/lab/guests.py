@@ -12,6 +12,7 @@ from pathlib import Path
 
 from linkspan.engine.reading.guests import STATUS, GuestPort, guest_ports
 from linkspan.engine.reading.processes import open_taps, taps_of
+from linkspan.engine.reading.session_guests import session_ports
 from linkspan.engine.reading.taps import namespace_of, with_holders
 from linkspan.model.guest_facts import Guest, GuestKey
 from linkspan.model.host_snapshot import NamespaceSnapshot
@@ -24,6 +25,7 @@ def with_guests(topology: Topology, wanted: State, folder: Path = STATUS) -> Sta
     if topology.scope is not Scope.HOST:
         return wanted
     found, _ = guest_ports(folder)
+    found += session_ports()
     return wanted | {
         GuestKey(HOST, port.tap): Guest(port.bridge, port.guest, port.isolated)
         for port in found

@@ -19,7 +19,7 @@ from linkspan.errors import Mistake
 from linkspan.model.xml_reader import Element, read_xml
 
 STATUS: Final = Path("/run/libvirt/qemu")
-"""Of the system's libvirtd or virtqemud; a user's own can make no taps."""
+"""Of the system's libvirtd or virtqemud; for users' own see `session_guests`."""
 
 _BRIDGED: Final = ("bridge", "network")
 """Types of interface whose tap libvirt makes a port of a bridge."""
@@ -69,7 +69,7 @@ def guest_ports(folder: Path = STATUS) -> tuple[list[GuestPort], list[str]]:
         files = []
     for file in files:
         try:
-            found += _ports(read_xml(file.read_bytes(), str(file)))
+            found += ports_of(read_xml(file.read_bytes(), str(file)))
         except FileNotFoundError:
             continue  # the guest has just ended
         except (OSError, Mistake) as error:
@@ -77,7 +77,8 @@ def guest_ports(folder: Path = STATUS) -> tuple[list[GuestPort], list[str]]:
     return found, unread
 
 
-def _ports(status: Element) -> Iterator[GuestPort]:
+def ports_of(status: Element) -> Iterator[GuestPort]:
+    """The ports that the status of a running domain speaks of."""
     pid = status.attributes.get("pid", "")
     names = status.find("domain", "name")
     if status.tag != "domstatus" or not pid.isdecimal() or not names:
