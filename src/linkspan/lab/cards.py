@@ -136,14 +136,3 @@ def _send(name: str, frames: Sequence[bytes]) -> None:
         sock.bind((name, 0))
         for frame in frames:
             sock.send(frame)
-
-
-def require_free(bridge: str, lab: str) -> None:
-    """Raise Refusal when the machine has an interface of that name that is not the lab's."""
-    with Dumps() as dumps:
-        found = read_namespace(dumps).interface(bridge)
-    if found is not None and (found.mark is None or found.mark.lab != lab):
-        raise Refusal(
-            f"there is an interface {bridge} already, which is not ours\n"
-            f"  next: choose another name, or remove it first (ip link delete {bridge})"
-        )

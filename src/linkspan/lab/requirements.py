@@ -20,7 +20,9 @@ from linkspan.errors import Fault, Missing, Mistake
 from linkspan.lab.find import Place
 from linkspan.lab.records import Records
 from linkspan.lab.surroundings import surroundings
+from linkspan.model.flaw import label
 from linkspan.model.host_snapshot import NamespaceSnapshot
+from linkspan.model.position import Path
 from linkspan.model.rules import RulesKey
 from linkspan.model.state import ServiceKey, State, WireguardKey
 from linkspan.model.topology import HOST, Bridge, Scope, Topology
@@ -64,6 +66,7 @@ def require(place: Place, topology: Topology, wanted: State) -> State:
             *(_taken(name, bridge) if ServiceKey(SERVER, HOST, name) not in there else ()),
         ]
     ]
+    faults += _names_taken(place, topology, machine)
     more, in_the_way = surroundings(topology, wanted, there, machine)
     if faults or in_the_way:
         raise Mistake(*faults, *in_the_way)
@@ -80,6 +83,40 @@ def _require_tun(topology: Topology) -> None:
                     "  next: load the kernel module tun, or let this user open it; or write "
                     "`kind: stream` at the port"
                 )
+
+
+def _names_taken(place: Place, topology: Topology, machine: NamespaceSnapshot) -> Iterator[Fault]:
+    """Interfaces of others that have the names of those to come."""
+    if Records(place.folder).journal() is not None:
+        return  # what was made and not marked yet is nobody else's
+    for name, path in _names(topology):
+        found = machine.interface(name)
+        if found is not None and (found.mark is None or found.mark.lab != place.name):
+            yield Fault(
+                f"{label(path)}: there is an interface {name} already, which is not this lab's",
+                expected="a name that no interface of this machine has",
+                next_step=f"choose another name, or remove it first (ip link delete {name})",
+                path=path,
+            )
+
+
+def _names(topology: Topology) -> Iterator[tuple[str, Path]]:
+    """Names of interfaces that come to be on the machine, and where the file says them."""
+    for name, bridge in topology.bridges.items():
+        if bridge.node == HOST:
+            yield name, ("bridges", name)
+            taps = [port for port, declared in bridge.ports.items() if declared.is_tap]
+            yield from ((port, ("bridges", name, "ports", port)) for port in taps)
+    for node, interface, _ in topology.node_ports():
+        if node == HOST:
+            yield interface, ("nodes", node, "ports", interface)
+    for number, wire in topology.wires():
+        for which, end in enumerate(wire.ends):
+            if end.node == HOST:
+                yield end.interface, ("links", number, "ends", which)
+    for number, link in topology.wireguards():
+        if link.node == HOST:
+            yield link.name, ("links", number, "name")
 
 
 def _overlaps(lab: str, name: str, bridge: Bridge, machine: NamespaceSnapshot) -> Iterator[Fault]:

@@ -83,7 +83,7 @@ def bring(
         wanted = desired(chosen)
         was_up = place.topology() is not None and place.is_alive
         wanted = require(place, topology, wanted)
-        uplinks = _with_guests(chosen, prepare(place.name, records, chosen, wanted))
+        uplinks = _with_guests(chosen, prepare(records, chosen, wanted))
         why = {
             name: choice.why
             for name, choice in engines.items()
@@ -129,7 +129,7 @@ def _preview(topology: Topology, beside: Path) -> tuple[Plan, list[str]]:
     if topology.scope is Scope.SANDBOX and not place.is_alive:
         return plan(wanted, {}), _notices(place, chosen)
     with turn(place.name):
-        uplinks = _with_guests(chosen, prepare(place.name, records, chosen, wanted))
+        uplinks = _with_guests(chosen, prepare(records, chosen, wanted))
         with alive(place, topology.scope) as life:
             change = transaction(place, topology.scope, life, claimed=uplinks.claimed)
             found = change.preview(uplinks.wanted)

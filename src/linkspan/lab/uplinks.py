@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from linkspan.lab.cards import exists, require_free, take_card
+from linkspan.lab.cards import exists, take_card
 from linkspan.lab.records import Records
 from linkspan.model.kernel_options import options_of
 from linkspan.model.state import State, Uplink, UplinkKey
@@ -74,7 +74,7 @@ class _Work:
     warnings: list[str] = field(default_factory=list)
 
 
-def prepare(lab: str, records: Records, topology: Topology, wanted: State) -> Uplinks:
+def prepare(records: Records, topology: Topology, wanted: State) -> Uplinks:
     """What a topology means for uplinks; `wanted` is its state without those of scope host.
 
     Raises Mistake when a card can't be an uplink, Refusal when it can't be read.
@@ -86,7 +86,6 @@ def prepare(lab: str, records: Records, topology: Topology, wanted: State) -> Up
     for name, bridge, uplink in topology.uplinks():
         taken = known.get(UplinkKey(HOST, uplink.interface))
         if taken is None:
-            require_free(name, lab)
             taken, warnings = take_card(uplink.interface, name, bridge.mtu)
             work.warnings += warnings
         work.taken.append(taken)
