@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from hypothesis import given
 from hypothesis import strategies as st
 
-from linkspan.services.guest_console import Plain, plain, why_stuck
+from linkspan.services.guest_console import STARTED, Plain, begin, plain, why_stuck
 
 FIRMWARE = "\x1bc\x1b[?7l\x1b[2J\x1b[0mSeaBIOS (version 1.16.2-debian-1.16.2-1)\r\n"
 PANIC = """\
@@ -60,6 +62,19 @@ def test_a_kernel_that_stopped_is_known_by_its_last_words() -> None:
         "Kernel panic - not syncing: VFS: Unable to mount root fs"
     )
     assert why_stuck(FIRMWARE + PANIC + "guest is ready\r\n", 1000) == ""
+
+
+def test_what_an_earlier_qemu_heard_does_not_count(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    begun = begin(log)
+    assert log.read_text() == f"{STARTED}\n"
+    assert log.stat().st_size == begun
+    with open(log, "a") as opened:
+        opened.write(PANIC.rstrip())
+    assert "Kernel panic" in why_stuck(log.read_text(), 0)
+    assert begin(log) == log.stat().st_size
+    assert log.read_text().endswith(f" ]---\n{STARTED}\n")
+    assert why_stuck(log.read_text(), 0) == ""
 
 
 def test_a_machine_that_resets_again_and_again_is_known_while_it_does() -> None:

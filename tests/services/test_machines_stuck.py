@@ -67,5 +67,8 @@ def test_guests_that_do_not_get_up_are_said_so_with_their_last_words(machine: Ma
     details = {each["destination"]: each["detail"] for each in unreached}
     assert PANIC in details["broken"]
     assert RESETS in details["small"]
+    mended = machine.file(LAB.replace("16M", "128M"), "mended.yaml")
+    assert "broken" in (told := machine.linkspan("up", mended).stderr)
+    assert "small" not in told
     machine.linkspan("down", "stuck")
     machine.assert_as_before()

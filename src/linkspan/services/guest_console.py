@@ -11,6 +11,7 @@ last words; whoever said the same and lived on has said something after it.
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Final
@@ -31,6 +32,9 @@ _LAST: Final = 16384
 """Bytes of the end of a log that are looked at."""
 
 _PANIC: Final = re.compile(r"---\[ end (Kernel panic - not syncing: .*) \]---\s*\Z")
+
+STARTED: Final = "linkspan: QEMU starts"
+"""A line in the log where a new QEMU begins to write."""
 
 _GREETING: Final = "SeaBIOS (version"
 _OFTEN: Final = 4
@@ -56,6 +60,16 @@ class Plain:
         return _SEQUENCE.sub("", whole).replace("\x1b", "")
 
 
+def begin(log: Path) -> int:
+    """Note in a machine's log that a new QEMU begins; returns how long it is then. Raises
+    OSError.
+    """
+    descriptor = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    with open(descriptor, "a") as opened:
+        opened.write("\n" * (opened.tell() > 0) + f"{STARTED}\n")
+        return opened.tell()
+
+
 def plain(text: str) -> str:
     """The text of what a guest said, without sequences for terminals."""
     return Plain().feed(text, final=True)
@@ -63,9 +77,9 @@ def plain(text: str) -> str:
 
 def why_stuck(said: str, seconds_ago: float) -> str:
     """Why a guest does not go on, by the end of what it said, the last of it so many seconds ago;
-    empty when nothing is known against it.
+    empty when nothing is known against it. What was said to an earlier QEMU does not count.
     """
-    text = plain(said)
+    text = plain(said).rpartition(STARTED)[2]
     if panic := _PANIC.search(text):
         return panic[1]
     if text.count(_GREETING) >= _OFTEN and seconds_ago < _LATELY:

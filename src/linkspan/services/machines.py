@@ -28,7 +28,7 @@ from linkspan.model.state import AnyKey, AnyValue, Machine, MachineKey, PortKey
 from linkspan.plan.change import Change
 from linkspan.sandbox.output import output_file, since
 from linkspan.services.acceleration import accelerator
-from linkspan.services.guest_console import plain
+from linkspan.services.guest_console import begin, plain
 from linkspan.services.qemu import console_name, control_name, find_program
 from linkspan.services.qmp import Qmp
 from linkspan.services.start_machine import MachineConfiguration
@@ -103,8 +103,7 @@ class Machines:
     def _start(self, node: str, machine: Machine) -> None:
         log = output_file(self._site.folder, node)
         log.parent.mkdir(exist_ok=True)
-        log.touch(0o600)
-        self._starting.append((node, log.stat().st_size))
+        self._starting.append((node, begin(log)))
         service = self._service(node, machine)
         self._site.init.call(
             "run",
