@@ -160,7 +160,7 @@ UFW = """
 def test_ufw_is_named_with_its_own_command(guarded: Machine, program: str) -> None:
     script(guarded, UFW, program)
     refused = guarded.linkspan("up", guarded.file(LAB), status=2).stderr
-    assert "bridge br0: a firewall of this machine drops what it forwards" in refused
+    assert ".yaml:5:8: bridge br0: a firewall of this machine drops what it forwards" in refused
     assert "policy drop: what comes from br0" in refused
     assert "(ufw)" in refused
     assert "next: ufw route allow in on br0; ufw route allow out on br0" in refused

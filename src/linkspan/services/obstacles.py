@@ -196,6 +196,7 @@ def _fault(base: _Base, dropped: Sequence[tuple[Packet, End]], place: str) -> Fa
         found=f"chain {base.chain} of table {base.family} {base.table} ({base.owner.name}), "
         f"hook {base.hook}, policy {policy}{where}: {packet.words}",
         next_step="; ".join(command.format_map(fields) for command in commands),
+        path=("bridges", packet.bridge),
     )
 
 
