@@ -7,7 +7,7 @@ import time
 from collections import defaultdict
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Any, Final
 
 import msgspec
 from msgspec.structs import replace
@@ -55,40 +55,31 @@ _OWN: Final = ""
 """What stands for the lab's own namespace where others have a node's name."""
 
 
+class _Read(msgspec.Struct, frozen=True):
+    """What the kernel says of a lab."""
+
+    namespaces: dict[str, NamespaceSnapshot]
+    """Of nodes, by node, and where machines are, the lab's own."""
+    tunnels: dict[tuple[str, str], WireguardSnapshot]
+    shapes: dict[ShapingKey, Shaping]
+    """The limits of ports of kernel bridges."""
+    wires: dict[VethKey, Shape]
+    """The limits of wires, by their ends."""
+
+
 def observe(place: Place) -> LabSnapshot:
     """Everything that there is of a running lab. Raises LinkspanError."""
     topology = require_topology(place)
-    records = Records(place.folder)
-    applied, engines = records.applied(), records.engines()
+    applied = Records(place.folder).applied()
     with holder.connect(place.folder) as init:
         status = init.call("status")
-        every = [HOST, *(name for name in topology.nodes if name != HOST)]
-        nodes = _with_namespace(topology)
-        found, tunnels, shapes, wires = _read(
-            place, init, topology, applied, with_own=nodes != every
-        )
-    found = with_foreign_holders(found)
-    networks = read_networks(place, topology, status["services"])
-    bridges = []
-    for name, bridge in topology.bridges.items():
-        match applied.get(BridgeKey(name)):
-            case Bridge(engine="kernel"):
-                seen = _with_shapes(kernel_bridge(place.name, name, bridge.node, found), shapes)
-            case _:
-                restarts = status["services"][service_name(name)]["starts"] - 1
-                seen = replace(read_bridge(place.folder, name), restarts=restarts)
-        addresses = _addresses(found[bridge.node], name)
-        bridges.append(
-            replace(
-                seen,
-                addresses=addresses,
-                engine_reason=engines.get(name, ""),
-                network=networks.get(name),
-            )
-        )
-    commands = read_commands(place.folder, topology, status["services"])
+        read = _read(place, init, topology, applied)
+    found = with_foreign_holders(read.namespaces)
+    read = replace(read, namespaces=found)
+    services = status["services"]
+    bridges = _bridges(place, topology, applied, read, services)
     machines, leases = [], []
-    if nodes != every:
+    if _has_machines(topology):
         leases = lent(place.folder, topology)
         with holder.connect(place.folder) as init:
             machines = read_machines(place.folder, init, topology, bridges, _taps(found))
@@ -99,19 +90,54 @@ def observe(place: Place) -> LabSnapshot:
         since=status["since"],
         bridges=bridges,
         nodes=[
-            NodeSnapshot(
-                name=node,
-                kind=_kind(topology, node).value,
-                interfaces=_interfaces(topology, node, found[node], tunnels, wires),
-                command=commands.get(node),
-                mounts=mounts_of(topology, node),
-            )
-            for node in nodes
-        ]
-        + [as_node(topology, machine, leases) for machine in machines],
+            *_nodes(place, topology, read, services),
+            *(as_node(topology, machine, leases) for machine in machines),
+        ],
         machines=machines,
         pending=pending(place),
     )
+
+
+def _bridges(
+    place: Place, topology: Topology, applied: State, read: _Read, services: Mapping[str, Any]
+) -> list[BridgeSnapshot]:
+    """Every bridge, with what its engine says of it and what the lab knows."""
+    engines = Records(place.folder).engines()
+    networks = read_networks(place, topology, services)
+    bridges = []
+    for name, bridge in topology.bridges.items():
+        match applied.get(BridgeKey(name)):
+            case Bridge(engine="kernel"):
+                seen = kernel_bridge(place.name, name, bridge.node, read.namespaces)
+                seen = _with_shapes(seen, read.shapes)
+            case _:
+                restarts = services[service_name(name)]["starts"] - 1
+                seen = replace(read_bridge(place.folder, name), restarts=restarts)
+        whole = replace(
+            seen,
+            addresses=_addresses(read.namespaces[bridge.node], name),
+            engine_reason=engines.get(name, ""),
+            network=networks.get(name),
+        )
+        bridges.append(whole)
+    return bridges
+
+
+def _nodes(
+    place: Place, topology: Topology, read: _Read, services: Mapping[str, Any]
+) -> list[NodeSnapshot]:
+    """The nodes that have a namespace."""
+    commands = read_commands(place.folder, topology, services)
+    return [
+        NodeSnapshot(
+            name=node,
+            kind=_kind(topology, node).value,
+            interfaces=_interfaces(topology, node, read),
+            command=commands.get(node),
+            mounts=mounts_of(topology, node),
+        )
+        for node in _with_namespace(topology)
+    ]
 
 
 def _taps(namespaces: Mapping[str, NamespaceSnapshot]) -> dict[str, Counters]:
@@ -129,18 +155,14 @@ def _taps(namespaces: Mapping[str, NamespaceSnapshot]) -> dict[str, Counters]:
     }
 
 
-_Read: TypeAlias = tuple[
-    dict[str, NamespaceSnapshot],
-    dict[tuple[str, str], WireguardSnapshot],
-    dict[ShapingKey, Shaping],
-    dict[VethKey, Shape],
-]
-
-
 def _with_namespace(topology: Topology) -> list[str]:
     """The nodes that have a namespace, the host first."""
     every = [HOST, *(name for name in topology.nodes if name != HOST)]
     return [name for name in every if not topology.is_machine(name)]
+
+
+def _has_machines(topology: Topology) -> bool:
+    return any(topology.is_machine(name) for name in topology.nodes)
 
 
 def _with_shapes(bridge: BridgeSnapshot, shapes: Mapping[ShapingKey, Shaping]) -> BridgeSnapshot:
@@ -152,10 +174,7 @@ def _with_shapes(bridge: BridgeSnapshot, shapes: Mapping[ShapingKey, Shaping]) -
     return replace(bridge, ports=ports)
 
 
-def _read(place: Place, init: Client, topology: Topology, applied: State, with_own: bool) -> _Read:
-    """The namespaces of nodes, by node, and if asked for the lab's own, which is no node's; what
-    WireGuard interfaces say of themselves; and the limits that the kernel has for ports and wires.
-    """
+def _read(place: Place, init: Client, topology: Topology, applied: State) -> _Read:
     _, lab = init.call_for_descriptors("fetch", name="lab")
 
     nodes = _with_namespace(topology)
@@ -165,12 +184,12 @@ def _read(place: Place, init: Client, topology: Topology, applied: State, with_o
         try:
             site.find_networks(nodes)
             found = {node: _read_node(site, node) for node in nodes}
-            if with_own:
+            if _has_machines(topology):
                 with Dumps() as dumps:
                     found[_OWN] = read_namespace(dumps)
             shapes = dict(read_lines(site, found, [applied]))
             wires = wire_lines(site, found, [applied])
-            return found, wireguards(site, topology, time.time()), shapes, wires
+            return _Read(found, wireguards(site, topology, time.time()), shapes, wires)
         finally:
             site.close()
 
@@ -184,14 +203,9 @@ def _read_node(site: Site, node: str) -> NamespaceSnapshot:
     return replace(read_node(site, node), id=os.fstat(site.network(node)).st_ino)
 
 
-def _interfaces(
-    topology: Topology,
-    node: str,
-    found: NamespaceSnapshot,
-    tunnels: Mapping[tuple[str, str], WireguardSnapshot],
-    lines: Mapping[VethKey, Shape],
-) -> list[InterfaceSnapshot]:
+def _interfaces(topology: Topology, node: str, read: _Read) -> list[InterfaceSnapshot]:
     """The interfaces of a node that are its own: not loopback, nor the bridges' ends of ports."""
+    found = read.namespaces[node]
     addresses = defaultdict(list)
     wires = {
         (end.node, end.interface): f"{far.node}:{far.interface}"
@@ -209,8 +223,8 @@ def _interfaces(
             addresses=addresses[each.index],
             bridge=_bridge_of(topology, node, each),
             peer=wires.get((node, each.name)),
-            wireguard=tunnels.get((node, each.name)),
-            shape=lines.get(VethKey(node, each.name)),
+            wireguard=read.tunnels.get((node, each.name)),
+            shape=read.wires.get(VethKey(node, each.name)),
         )
         for each in found.interfaces
         if each.kind != "loopback" and not is_bridges_end(each)
@@ -258,6 +272,9 @@ def _bridge_of(topology: Topology, node: str, interface: Interface) -> str | Non
         return name
     if interface.master_name is not None:
         return interface.master_name
+    for each, bridge in topology.bridges.items():
+        if bridge.node == node and name in bridge.ports and bridge.ports[name].is_tap:
+            return each
     declared = topology.nodes.get(node)
     port = declared.ports.get(name) if declared else None
     return port.bridge if port else None

@@ -51,6 +51,13 @@ MEASURING_SECONDS: Final = 3.0
 
 _DATA: Final = b"linkspan ping"
 
+_KINDS: Final = {
+    4: (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
+    6: (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6),
+}
+_NO_ROUTE: Final = (101, 113)
+"""ENETUNREACH, EHOSTUNREACH."""
+
 
 @dataclass(slots=True)
 class Probe:
@@ -247,14 +254,6 @@ class _Prober:
             if probe.tries >= TRIES:
                 probe.result = "no-reply"
         return [probe for probe in late if not probe.result]
-
-
-_KINDS: Final = {
-    4: (socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP),
-    6: (socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6),
-}
-_NO_ROUTE: Final = (101, 113)
-"""ENETUNREACH, EHOSTUNREACH."""
 
 
 def _same(one: str, other: str) -> bool:

@@ -33,7 +33,8 @@ class PortConfiguration(msgspec.Struct, frozen=True):
     number: int
     name: str
     kind: str
-    """tap, veth, packet (a NIC), stream, dgram or vxlan; machine: a tap that QEMU has open."""
+    """tap, veth, packet (read where it stands), stream, dgram or vxlan; machine: a tap that QEMU
+    has open."""
     mac: str | None
     """MAC address of the interface that is the port; a socket has none."""
     node: str | None

@@ -19,6 +19,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
+from linkspan.wire import vnet
+
 _TUNSETIFF, _TUNSETOFFLOAD, _TUNSETVNETHDRSZ = 0x400454CA, 0x400454D0, 0x400454D8
 _TUNGETIFF, _IFREQ_BYTES = 0x800454D2, 40
 _IFF_TUN, _IFF_TAP, _IFF_NO_PI, _IFF_VNET_HDR = 0x0001, 0x0002, 0x1000, 0x4000
@@ -32,8 +34,7 @@ _PACKET_MR_PROMISC = 1
 _ETH_P_ALL = 3
 _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 32, 33
 
-VNET_HEADER_BYTES: Final = 10
-"""struct virtio_net_hdr without num_buffers (include/uapi/linux/virtio_net.h)."""
+VNET_HEADER_BYTES: Final = vnet.HEADER_BYTES
 
 SOCKET_BUFFER_BYTES: Final = 8 << 20
 """Queue of a packet socket: about a hundred frames of 64 KiB, where the privilege allows it."""

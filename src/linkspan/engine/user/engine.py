@@ -126,17 +126,14 @@ class UserEngine:
         self._interfaces.change(wanted.node, name, near, wanted.mac, wanted.mtu)
         values = {**bridge_options(wanted.options), "mac": wanted.mac}
         found = {**bridge_options(before.options), "mac": before.mac}
-        now = msgspec.structs.asdict(switch.configuration)
-        host = switch.require_port(name)
-        switch.set_port(host, mac=wanted.mac)
-        switch.change(
-            declared=dict(wanted.options),
-            **{
-                name: value
-                for name, value in values.items()
-                if not found[name] == now[name] == value
-            },
-        )
+        known = msgspec.structs.asdict(switch.configuration)
+        switch.set_port(switch.require_port(name), mac=wanted.mac)
+        told = {
+            option: value
+            for option, value in values.items()
+            if not found[option] == known[option] == value
+        }
+        switch.change(declared=dict(wanted.options), **told)
 
     def _remove_bridge(self, name: str, node: str) -> None:
         switch = self._switches.find(name)

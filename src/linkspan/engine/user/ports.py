@@ -12,6 +12,7 @@ dgram     QEMU's `-netdev dgram`: a frame a datagram, sent to whoever sent last,
           socket of a pair
 
 A socket peer has no offloads: frames to it are segmented and their checksums filled in here.
+Tunnels are in `vxlan`, ports behind the in-kernel cache in `upcall`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from linkspan.engine.user.devices import VNET_HEADER_BYTES, Direction, enlarge_b
 from linkspan.types import PortNumber
 from linkspan.wire.formats import BadFormat
 from linkspan.wire.segment import complete
+from linkspan.wire.vnet import PLAIN
 
 LARGEST_READ: Final = VNET_HEADER_BYTES + 65536 + 64
 """A frame of the largest IP packet with its headers, tags and vnet header, in bytes."""
@@ -38,7 +40,6 @@ PEER_BUFFER_BYTES: Final = 1 << 20
 """Queue towards the peer of a stream port: enough for a burst of TCP, little for one that stalls.
 """
 
-PLAIN: Final = bytes(VNET_HEADER_BYTES)
 _LENGTH: Final = struct.Struct("!I")
 _AUXDATA: Final = struct.Struct("=IIIHHHH")
 _SOL_PACKET, _PACKET_AUXDATA = 263, 8

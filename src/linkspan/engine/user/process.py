@@ -32,7 +32,7 @@ from linkspan.engine.user.configuration import (
 )
 from linkspan.engine.user.dataplane import Dataplane
 from linkspan.engine.user.kernel_cache import KernelCache
-from linkspan.engine.user.kernel_flow import Device
+from linkspan.engine.user.kernel_flow import Counted, Device
 from linkspan.engine.user.memory import Memory
 from linkspan.engine.user.requests import Requests
 from linkspan.engine.user.restore import Keeper, restore
@@ -73,13 +73,34 @@ def kernel_devices(configuration: SwitchConfiguration) -> dict[PortNumber, Devic
     }
 
 
-def main(arguments: list[str]) -> None:
-    """Be the switch of one bridge until SIGTERM."""
-    with open(int(arguments[0]), "rb") as file:
+def take_configuration(descriptor: int) -> SwitchConfiguration:
+    """Read the configuration; what this process starts inherits none of its descriptors."""
+    with open(descriptor, "rb") as file:
         configuration = msgspec.json.decode(file.read(), type=SwitchConfiguration)
     for group in configuration.descriptors.values():
-        for descriptor in group:
-            os.set_inheritable(descriptor, False)
+        for each in group:
+            os.set_inheritable(each, False)
+    return configuration
+
+
+def serve_cache(
+    dataplane: Dataplane, configuration: SwitchConfiguration, counted: Counted
+) -> KernelCache:
+    """Take over the in-kernel cache; `counted` is what was counted of its flows before."""
+    held, name = configuration.descriptors, configuration.name
+    (upcall,) = held[upcall_key(name)]
+    kernel = KernelCache(held[cache_key(name)], kernel_devices(configuration), counted)
+    dataplane.add_kernel_cache(kernel, upcall)
+    if any(port.shape for port in configuration.ports):
+        # The process before this one may not have heard of it, and kept flows in the kernel.
+        dataplane.bridge.changed()
+        dataplane.publish()
+    return kernel
+
+
+def main(arguments: list[str]) -> None:
+    """Be the switch of one bridge until SIGTERM."""
+    configuration = take_configuration(int(arguments[0]))
     bridge = build_bridge(configuration)
     requests = Requests(configuration)
     dataplane = Dataplane(bridge)
@@ -92,14 +113,7 @@ def main(arguments: list[str]) -> None:
         dataplane.shape(PortNumber(port.number), port.shape)
     kernel = None
     if configuration.cache == "on":
-        (upcall,) = held[upcall_key(bridge.name)]
-        devices = kernel_devices(configuration)
-        kernel = KernelCache(held[cache_key(bridge.name)], devices, counted)
-        dataplane.add_kernel_cache(kernel, upcall)
-        if any(port.shape for port in configuration.ports):
-            # The process before this one may not have heard of it, and kept flows in the kernel.
-            bridge.changed()
-            dataplane.publish()
+        kernel = serve_cache(dataplane, configuration, counted)
     print(f"{bridge.name}: in-kernel cache {configuration.cache}", file=sys.stderr, flush=True)
     keeper = Keeper(memory, bridge, dataplane.ports, kernel)
     dataplane.every_tick = keeper.tick
@@ -113,7 +127,7 @@ def main(arguments: list[str]) -> None:
     server = Server(
         dataplane.control, socket.socket(fileno=listening), requests.handle, requests.forget
     )
-    requests.attach(dataplane, server, keeper)
+    requests.bind(dataplane, server, keeper)
 
     def stop(*_: object) -> None:
         # An exception, since the loop would wait for the rest of its second (PEP 475).

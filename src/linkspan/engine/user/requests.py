@@ -64,7 +64,7 @@ class Requests:
         self._keeper: Keeper
         self._server: Server
 
-    def attach(self, dataplane: Dataplane, server: Server, keeper: Keeper) -> None:
+    def bind(self, dataplane: Dataplane, server: Server, keeper: Keeper) -> None:
         """Say whom the requests are about, once it exists."""
         self._dataplane, self._server, self._keeper = dataplane, server, keeper
         self._reports = Reports(self._configuration, self._configured, dataplane)

@@ -4,7 +4,8 @@ What the switch has of either is the same (`uplinks`): to it a tap is a NIC, who
 program that has it open. The difference is its life. A NIC was there before and is there after, and
 moves from bridge to bridge; a tap is made for its bridge (`engine.lasting_taps`), and is not up
 before its frames go to the switch alone. What is found of a tap that is not in place (the switch
-lost it, somebody set it down) is taken anew, and the program that has it open keeps it.
+lost it, somebody set it down) is taken anew, and the program that has it open keeps it. Behind a
+relay the switch does not see whether anybody has it open; what goes there then is the tap's drop.
 """
 
 from __future__ import annotations

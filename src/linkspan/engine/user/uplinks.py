@@ -1,4 +1,5 @@
-"""Interfaces that were there before linkspan came, as ports: a NIC, seen by the switch alone.
+"""Interfaces that stay where they are, as ports: a NIC, or a tap that the file declares
+(`standing`), seen by the switch alone.
 
 The NIC stays where it is. What comes in is taken at its ingress, so that the kernel's own stack
 sees none of it and does not answer as well; it is promiscuous as long as init holds a socket.
