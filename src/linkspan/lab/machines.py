@@ -19,6 +19,7 @@ from linkspan.errors import Missing, Refusal
 from linkspan.lab.find import Place
 from linkspan.lab.lent import with_prefix
 from linkspan.model.names import port_name, with_macs
+from linkspan.model.node import NodePort
 from linkspan.model.snapshot import (
     BridgeSnapshot,
     Counters,
@@ -46,6 +47,11 @@ RUNNING: Final = "running"
 Taps = Mapping[str, Counters]
 """Counters of the lab's taps by name; `in` is what QEMU sent."""
 
+_Opened = tuple[int | None, str | None]
+"""QEMU's descriptor of a port, and the tap that it is of, if it is of one."""
+
+_NOT_OPEN: Final[_Opened] = (None, None)
+
 
 def read_machines(
     folder: Path,
@@ -56,12 +62,13 @@ def read_machines(
 ) -> list[MachineSnapshot]:
     """The virtual machines of a running lab."""
     services = machine_services(init)
+    seen = {(bridge.name, port.name): port for bridge in bridges for port in bridge.ports}
     found = []
     for node, declared in with_macs(topology).nodes.items():
         if declared.kind is not NodeKind.VM:
             continue
         pid, state = _process(folder, node, services.get(node))
-        descriptors = _descriptors(pid)
+        opened = _opened(pid)
         found.append(
             MachineSnapshot(
                 node=node,
@@ -72,12 +79,10 @@ def read_machines(
                 cpus=declared.cpus,
                 ports=[
                     _port(
-                        node,
-                        interface,
-                        str(port.mac),
-                        _find(bridges, port.bridge, port_name(node, interface)),
-                        port.bridge,
-                        descriptors[place] if place < len(descriptors) else (None, None),
+                        (node, interface),
+                        port,
+                        opened[place] if place < len(opened) else _NOT_OPEN,
+                        seen.get((port.bridge, port_name(node, interface))),
                         taps,
                     )
                     for place, (interface, port) in enumerate(declared.ports.items())
@@ -156,9 +161,9 @@ def machine_notices(place: Place, topology: Topology) -> list[str]:
     ]
 
 
-def _descriptors(pid: int) -> list[tuple[int | None, str | None]]:
-    """By port, in order: QEMU's descriptor, and the tap that it is of, if it is of one."""
-    found: list[tuple[int | None, str | None]] = []
+def _opened(pid: int) -> list[_Opened]:
+    """By port, in order: what QEMU has open of it."""
+    found: list[_Opened] = []
     if not pid:
         return found
     folder = Path(f"/proc/{pid}")
@@ -173,37 +178,23 @@ def _descriptors(pid: int) -> list[tuple[int | None, str | None]]:
     return found
 
 
-def _find(bridges: Sequence[BridgeSnapshot], bridge: str, port: str) -> PortSnapshot | None:
-    return next(
-        (
-            each
-            for found in bridges
-            if found.name == bridge
-            for each in found.ports
-            if each.name == port
-        ),
-        None,
-    )
-
-
 def _port(
-    node: str,
-    interface: str,
-    mac: str,
-    port: PortSnapshot | None,
-    bridge: str,
-    opened: tuple[int | None, str | None],
+    place: tuple[str, str],
+    declared: NodePort,
+    opened: _Opened,
+    seen: PortSnapshot | None,
     taps: Taps,
 ) -> MachinePortSnapshot:
+    """The port of an interface of a node, as far as its bridge has it."""
     descriptor, tap = opened
     return MachinePortSnapshot(
-        interface=interface,
-        mac=mac,
+        interface=place[1],
+        mac=str(declared.mac),
         descriptor=descriptor,
         tap=tap,
-        bridge=bridge,
-        port=port_name(node, interface),
-        number=None if port is None else port.number,
+        bridge=declared.bridge,
+        port=port_name(*place),
+        number=None if seen is None else seen.number,
         machine=taps.get(tap) if tap is not None else None,
-        counters=Counters() if port is None else port.counters,
+        counters=Counters() if seen is None else seen.counters,
     )
