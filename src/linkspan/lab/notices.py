@@ -29,10 +29,10 @@ def _bridge_netfilter(topology: Topology, proc: Path) -> Iterator[str]:
     taken = [family for call, family in FAMILIES.items() if _is_on(proc, call)]
     if bridges and taken:
         yield (
-            f"frames that {', '.join(bridges)} forwards pass the machine's FORWARD rules for"
-            f" {', '.join(taken)}, since net.bridge.bridge-nf-call-* is 1: a policy of DROP there"
-            f" drops them\n  next: sysctl net.bridge.bridge-nf-call-iptables=0, if nobody relies"
-            f" on it, or `engine: user`, which does not pass them"
+            f"what {', '.join(bridges)} switches passes the machine's FORWARD rules for"
+            f" {', '.join(taken)}, since net.bridge.bridge-nf-call-* is 1: a firewall that comes"
+            " later may drop it\n  next: sysctl net.bridge.bridge-nf-call-iptables=0, if nobody"
+            " relies on it, or `engine: user`, which does not pass them"
         )
 
 
