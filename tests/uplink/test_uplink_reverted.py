@@ -202,8 +202,8 @@ def test_a_card_that_will_not_do_is_refused_before_anything_is_touched(
 def test_a_bridge_of_somebody_else_is_not_taken(on_lan: Lan) -> None:
     ip(on_lan.host, "link add br0 type bridge")
     on_lan.before = on_lan.look()
-    error = on_lan.machine.linkspan("uplink", "br0", "eth0", status=3).stderr
-    assert "which is not ours" in error
+    error = on_lan.machine.linkspan("uplink", "br0", "eth0", status=2).stderr
+    assert "br0 already, which is not this lab's" in error
     on_lan.assert_as_before()
     ip(on_lan.host, "link delete br0")
     on_lan.before = on_lan.look()
